@@ -1,0 +1,247 @@
+"""The command ``bench``. It holds no logic: each verb calls the Python API, imported only when it is needed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from typer.core import TyperGroup
+
+if TYPE_CHECKING:
+    from oodbench.benchmark.store import Store
+
+
+class Bench(TyperGroup):
+    """Ends bad input with one sentence and exit code 2, and an interruption with 130; never with a traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a verb."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            _complain("Interrupted. Everything that had finished is stored: the same command goes on from there.")
+            raise typer.Exit(130) from None
+        except ValueError as error:
+            if not _is_bad_input(error):
+                raise
+            _complain(f"Error: {error}")
+            raise typer.Exit(2) from None
+
+
+app = typer.Typer(
+    name="bench",
+    cls=Bench,
+    help="Compare out-of-distribution detectors, one-vs-rest, on detection and on generation.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+console = Console()
+
+Out = Annotated[
+    Path | None,
+    typer.Option(help="Folder for results, leaderboard and run folders.  [default: leaderboard, and runs beside it]"),
+]
+DataDir = Annotated[
+    Path | None,
+    typer.Option(envvar="OODBENCH_DATA", help="Folder where datasets lie.  [default: the user's cache folder]"),
+]
+PluginFiles = Annotated[
+    list[Path] | None, typer.Option("--plugin", metavar="FILE", help="Python file with more detectors or datasets.")
+]
+
+
+@app.command()
+def run(
+    all_: Annotated[bool, typer.Option("--all", help="Every detector on MNIST and CIFAR-10, all classes.")] = False,
+    dataset: Annotated[list[str] | None, typer.Option(help="Dataset; repeatable.")] = None,
+    class_: Annotated[list[str] | None, typer.Option("--class", help="Normal class, number or name.")] = None,
+    detector: Annotated[list[str] | None, typer.Option(help="Detector; repeatable.")] = None,
+    seeds: Annotated[int | None, typer.Option(min=1, help="How many seeds, from 0 up.")] = None,
+    seed: Annotated[list[int] | None, typer.Option(min=0, help="A given seed; repeatable.  [default: 0]")] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="DETECTOR.PARAMETER=VALUE", help="Change a hyperparameter.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Run again what is done already.")] = False,
+    trace: Annotated[bool, typer.Option("--trace", help="Watch the test images after every epoch.")] = False,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Processes at a time.  [default: one a core]")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    data_dir: DataDir = None,
+    out: Out = None,
+    plugin: PluginFiles = None,
+) -> None:
+    """Run the trials that are selected and not done yet, then write the leaderboard.
+
+    An axis that is left out means all of it; without --dataset that is MNIST and CIFAR-10.
+    """
+    from oodbench.benchmark.errors import UsageError
+
+    if not (all_ or dataset or class_ or detector):
+        raise UsageError(
+            "Nothing is selected: add --all, or narrow it with --dataset, --class or --detector "
+            "(for example `bench run --dataset digits`); `bench list` shows what there is."
+        )
+    if seeds is not None and seed:
+        raise UsageError("--seeds says how many and --seed says which: give only one of them.")
+    from oodbench.benchmark import engine, leaderboard
+    from oodbench.benchmark.display import make_display
+    from oodbench.benchmark.plan import Plugins, plan
+
+    plugins = Plugins.load(plugin or ())
+    for broken in (*plugins.detectors.broken, *plugins.datasets.broken):
+        console.print(f"Left out: {broken.source}: {broken.cause}", style="yellow", soft_wrap=True, markup=False)
+    trials = plan(
+        plugins,
+        detectors=detector or (),
+        datasets=dataset or (),
+        classes=class_ or (),
+        seeds=seed or range(seeds or 1),
+        settings=set_ or (),
+    )
+    store = _store(out)
+    summary = engine.run(
+        trials,
+        plugins,
+        store,
+        data=_data_dir(data_dir),
+        jobs=jobs,
+        device=device,
+        force=force,
+        trace=trace,
+        display=make_display(console),
+    )
+    _say(f"Leaderboard: {leaderboard.update(store)}")
+    if summary.failed:
+        _say(f"{len(summary.failed)} of {summary.done} trials failed; the others are stored:", style="red")
+        for result in summary.failed:
+            _say(f"  {result['command']}: {result['error']}")
+        raise typer.Exit(1)
+
+
+@app.command(name="list")
+def list_(plugin: PluginFiles = None) -> None:
+    """List detectors and datasets, what they can do, and where they come from."""
+    from oodbench.benchmark.plan import Plugins
+    from oodbench.benchmark.report import plugin_tables
+
+    for table in plugin_tables(Plugins.load(plugin or ())):
+        console.print(table)
+
+
+@app.command()
+def leaderboard(
+    check: Annotated[bool, typer.Option("--check", help="Only say whether what is there matches.")] = False,
+    out: Out = None,
+) -> None:
+    """Write page, table and plots anew from the stored results."""
+    from oodbench.benchmark import leaderboard
+
+    store = _store(out)
+    if not check:
+        _say(f"Leaderboard: {leaderboard.update(store)}")
+        return
+    problems = leaderboard.check(store)
+    for problem in problems:
+        _say(problem, style="red")
+    if problems:
+        _say("Run `bench leaderboard` to write it anew.")
+        raise typer.Exit(1)
+    _say(f"{store.leaderboard} matches its results.")
+
+
+@app.command()
+def show(
+    dataset: Annotated[str, typer.Argument(help="A dataset.")],
+    class_: Annotated[str, typer.Argument(metavar="CLASS", help="A normal class, number or name.")],
+    out: Out = None,
+    plugin: PluginFiles = None,
+) -> None:
+    """Show one split: every detector's figures, and where its pictures lie."""
+    from oodbench.benchmark.plan import Plugins, class_labels
+    from oodbench.benchmark.report import split_table
+
+    (label,) = class_labels(Plugins.load(plugin or ()).datasets[dataset], [class_])
+    console.print(split_table(_store(out), dataset, label))
+
+
+@app.command()
+def sample(
+    detector: Annotated[str, typer.Argument(help="A detector that has been run.")],
+    dataset: Annotated[str, typer.Option(help="Dataset.")],
+    class_: Annotated[str, typer.Option("--class", help="Normal class, number or name.")],
+    n: Annotated[int, typer.Option("-n", min=1, help="How many images.")] = 64,
+    output: Annotated[Path, typer.Option(help="PNG to write.")] = Path("samples.png"),
+    seed: Annotated[int, typer.Option(help="Which of the stored models.")] = 0,
+    sample_seed: Annotated[int, typer.Option(help="Seed of the drawing.")] = 0,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="DETECTOR.PARAMETER=VALUE", help="As it was run with.")
+    ] = None,
+    out: Out = None,
+    plugin: PluginFiles = None,
+) -> None:
+    """Draw new images from a stored model."""
+    from oodbench.benchmark.plan import Plugins, plan
+    from oodbench.benchmark.sampling import sample_stored
+
+    plugins = Plugins.load(plugin or ())
+    (trial,) = plan(
+        plugins, detectors=[detector], datasets=[dataset], classes=[class_], seeds=[seed], settings=set_ or ()
+    )
+    sample_stored(trial, plugins, _store(out), n=n, seed=sample_seed, output=output)
+    _say(f"{n} images: {output}")
+
+
+@app.command()
+def data(
+    names: Annotated[list[str] | None, typer.Argument(help="Datasets to download and verify.")] = None,
+    data_dir: DataDir = None,
+    plugin: PluginFiles = None,
+) -> None:
+    """Say which datasets are there and what is missing; download and verify those that are named."""
+    from oodbench.benchmark.plan import Plugins
+    from oodbench.benchmark.report import data_table
+
+    plugins, root = Plugins.load(plugin or ()), _data_dir(data_dir)
+    for dataset in [plugins.datasets[name] for name in names or ()]:
+        dataset(root).prepare()
+        _say(f"{dataset.name}: ready in {root}")
+    if not names:
+        console.print(data_table(plugins, root))
+
+
+def main() -> None:
+    """Run the command."""
+    app()
+
+
+def _say(text: str, style: str | None = None) -> None:
+    console.print(text, style=style, highlight=False, markup=False, soft_wrap=True)
+
+
+def _complain(text: str) -> None:
+    Console(stderr=True).print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+def _is_bad_input(error: ValueError) -> bool:
+    from oodbench.benchmark.errors import UsageError
+    from oodbench.datasets.base import DatasetError
+    from oodbench.detectors.base import DetectorError
+
+    return isinstance(error, (UsageError, DatasetError, DetectorError))
+
+
+def _store(out: Path | None) -> Store:
+    from oodbench.benchmark.store import Store
+
+    return Store.at(out)
+
+
+def _data_dir(given: Path | None) -> Path:
+    if given is not None:
+        return given
+    from platformdirs import user_cache_path
+
+    return user_cache_path("oodbench") / "data"

@@ -1,0 +1,323 @@
+"""Runs trials in worker processes, one thread each, and survives whatever happens to them."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import queue
+import signal
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import lru_cache
+from multiprocessing.managers import SyncManager
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from threadpoolctl import threadpool_limits
+
+from oodbench.benchmark.display import Display
+from oodbench.benchmark.errors import UsageError
+from oodbench.benchmark.plan import Plugins, Trial
+from oodbench.benchmark.store import PARTIAL, Result, Store
+from oodbench.benchmark.trial import describe, finish, identity, is_stale, run_trial
+from oodbench.datasets.base import Part
+from oodbench.detectors.base import Monitor
+
+ATTEMPTS = 2
+"""How often a trial is begun whose worker process dies."""
+
+SPAWN = multiprocessing.get_context("spawn")  # a forked torch may hang on its own locks
+
+
+@dataclass(frozen=True)
+class Task:
+    """All that a worker process needs to know to run a trial."""
+
+    trial: Trial
+    store: Store
+    plugin_files: tuple[Path, ...]
+    arrays: Path
+    device: str
+    trace: bool
+    progress: Any
+
+
+@dataclass
+class Summary:
+    """How a run went.
+
+    Attributes
+    ----------
+    done, skipped : int
+        Trials that were run, and that had been done already.
+    failed : list of dict
+        The results of those that failed.
+    """
+
+    done: int = 0
+    skipped: int = 0
+    failed: list[Result] = field(default_factory=list)
+
+
+def choose_device(wanted: str) -> str:
+    """Resolve ``auto``, and refuse what is not there.
+
+    Parameters
+    ----------
+    wanted : str
+        ``auto``, ``cpu`` or ``cuda``.
+
+    Returns
+    -------
+    str
+        ``cpu`` or ``cuda``.
+
+    Raises
+    ------
+    UsageError
+        Another word, or no GPU.
+    """
+    if wanted not in ("auto", "cpu", "cuda"):
+        raise UsageError(f"--device is auto, cpu or cuda, not {wanted!r}.")
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise UsageError("--device cuda: torch finds no GPU here; use --device cpu, or auto.")
+    return "cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu"
+
+
+def run(
+    trials: Sequence[Trial],
+    plugins: Plugins,
+    store: Store,
+    *,
+    data: Path,
+    jobs: int | None = None,
+    device: str = "auto",
+    force: bool = False,
+    trace: bool = False,
+    display: Display | None = None,
+) -> Summary:
+    """Run the trials that are not done yet.
+
+    Parameters
+    ----------
+    trials : sequence of Trial
+        What to run.
+    plugins : Plugins
+        Where their detectors and datasets are found.
+    store : Store
+        Where to.
+    data : Path
+        Where datasets lie.
+    jobs : int, optional
+        Worker processes; by default one a core.
+    device : str
+        ``auto``, ``cpu`` or ``cuda``.
+    force : bool
+        Whether to run again what is done.
+    trace : bool
+        Whether to watch the test images after every epoch.
+    display : Display, optional
+        Shows what happens.
+
+    Returns
+    -------
+    Summary
+
+    Raises
+    ------
+    DatasetError
+        A dataset cannot be had.
+    UsageError
+        The folders cannot be written to, or the device is not there.
+    KeyboardInterrupt
+        After the worker processes have been ended.
+    """
+    device = choose_device(device)
+    display = display or Display()
+    store.prepare()
+    todo, stale = _missing(trials, plugins, store, force=force, trace=trace)
+    jobs = min(jobs or os.cpu_count() or 1, max(len(todo), 1))
+    display.begin(len(trials), len(todo), stale, jobs)
+    summary = Summary(skipped=len(trials) - len(todo))
+    if not todo:
+        return summary
+    with _arrays(sorted({trial.dataset for trial in todo}), plugins, data, store) as arrays, _progress() as progress:
+        tasks = [Task(trial, store, plugins.files, arrays, device, trace, progress) for trial in todo]
+        with display:
+            for result in _run_all(tasks, jobs, progress, display):
+                summary.done += 1
+                if result["status"] == "failed":
+                    summary.failed.append(result)
+    return summary
+
+
+def _missing(
+    trials: Sequence[Trial], plugins: Plugins, store: Store, *, force: bool, trace: bool
+) -> tuple[list[Trial], int]:
+    """Trials without a result of today's code; and how many of them have a stale one."""
+    todo, stale = [], 0
+    for trial in trials:
+        stored = store.read(trial)
+        outdated = stored is not None and is_stale(stored, identity(plugins, trial))
+        done = stored is not None and stored["status"] == "done" and not outdated
+        traced = not trace or (store.run_folder(trial) / "trace").exists()
+        stale += outdated
+        if force or not (done and traced):
+            todo.append(trial)
+    return todo, stale
+
+
+def _run_all(tasks: Sequence[Task], jobs: int, progress: Any, display: Display) -> Iterator[Result]:
+    """Run tasks in a pool, and again in a new pool those that a dying worker took with it."""
+    attempts: dict[Trial, int] = {}
+    while tasks:
+        running: set[Trial] = set()
+        lost: list[Task] = []
+        with _pool(jobs) as pool:
+            pending: dict[Future[Result], Task] = {pool.submit(execute, task): task for task in tasks}
+            while pending:
+                finished, _ = wait(pending, timeout=0.2, return_when=FIRST_COMPLETED)
+                for trial, step, steps in _drain(progress):
+                    running.add(trial)
+                    display.progress(trial, step, steps)
+                for future in finished:
+                    task = pending.pop(future)
+                    try:
+                        result = future.result()
+                    except BrokenProcessPool:
+                        lost.append(task)
+                        continue
+                    running.discard(task.trial)
+                    display.finished(task.trial, result)
+                    yield result
+        tasks = []
+        for task in lost:
+            attempts[task.trial] = attempts.get(task.trial, 0) + (task.trial in running)
+            if attempts[task.trial] < ATTEMPTS:
+                tasks.append(task)
+                continue
+            result = _give_up(task)
+            display.finished(task.trial, result)
+            yield result
+
+
+def _give_up(task: Task) -> Result:
+    """Store that a trial's worker process died every time."""
+    trial, plugins = task.trial, _plugins(task.plugin_files)
+    cause = f"its process died {ATTEMPTS} times (killed, perhaps for lack of memory): try fewer --jobs"
+    about = {**describe(trial, plugins, task.device), **identity(plugins, trial)}
+    return finish(trial, task.store, {**about, "status": "failed", "error": cause})
+
+
+# ---------------------------------------------------------------------- in the worker process
+
+
+class _Reporter(Monitor):
+    """Sends a fit's progress to the process that shows it."""
+
+    def __init__(self, trial: Trial, progress: Any) -> None:
+        self.trial = trial
+        self.queue = progress
+
+    def report(self, step: int, steps: int, measures: Mapping[str, float]) -> None:
+        del measures
+        self.queue.put((self.trial, step, steps))
+
+
+def execute(task: Task) -> Result:
+    """Run one task in this process."""
+    reporter = _Reporter(task.trial, task.progress)
+    reporter.report(0, 1, {})
+    return run_trial(
+        task.trial,
+        _plugins(task.plugin_files),
+        (_part(task.arrays, task.trial.dataset, "train"), _part(task.arrays, task.trial.dataset, "test")),
+        task.store,
+        device=task.device,
+        listener=reporter,
+        trace=task.trace,
+    )
+
+
+_plugins = lru_cache(maxsize=1)(Plugins.load)
+
+
+@lru_cache(maxsize=8)
+def _part(arrays: Path, dataset: str, part: str) -> Part:
+    """Map a part's arrays into memory; the processes share one copy."""
+    images, labels = (np.load(arrays / f"{dataset}-{part}-{kind}.npy", mmap_mode="c") for kind in ("images", "labels"))
+    return Part(torch.from_numpy(images), torch.from_numpy(labels))
+
+
+def _initialise() -> None:
+    """Make this process a worker: one thread, deaf to Ctrl-C, and not outliving its parent."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    torch.set_num_threads(1)
+    threadpool_limits(1)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+# ---------------------------------------------------------------------- in the parent process
+
+
+@contextmanager
+def _pool(jobs: int) -> Iterator[ProcessPoolExecutor]:
+    """Lend a pool of workers that are killed, not waited for, when something interrupts."""
+    others = set(multiprocessing.active_children())
+    pool = ProcessPoolExecutor(jobs, mp_context=SPAWN, initializer=_initialise)
+    try:
+        yield pool
+    except BaseException:
+        for child in set(multiprocessing.active_children()) - others:
+            child.kill()
+        raise
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+@contextmanager
+def _progress() -> Iterator[Any]:
+    """Lend a queue for the workers' reports; each has its own connection to it, so that a dying one cannot jam it."""
+    manager = SyncManager(ctx=SPAWN)
+    manager.start(signal.signal, (signal.SIGINT, signal.SIG_IGN))
+    try:
+        yield manager.Queue()
+    finally:
+        manager.shutdown()
+
+
+def _drain(progress: Any) -> Iterator[tuple[Trial, int, int]]:
+    while True:
+        try:
+            yield progress.get_nowait()
+        except queue.Empty:
+            return
+
+
+@contextmanager
+def _arrays(names: Sequence[str], plugins: Plugins, data: Path, store: Store) -> Iterator[Path]:
+    """Write the datasets' arrays where all workers can map them, for as long as the run lasts."""
+    parts: tuple[Literal["train"], Literal["test"]] = ("train", "test")
+    with tempfile.TemporaryDirectory(dir=store.runs, prefix=f"{PARTIAL}{os.getpid()}-") as folder:
+        for name in names:
+            dataset = plugins.datasets[name](data)
+            dataset.prepare()
+            for part in parts:
+                loaded = dataset.load(part)
+                np.save(Path(folder, f"{name}-{part}-images.npy"), loaded.images.numpy())
+                np.save(Path(folder, f"{name}-{part}-labels.npy"), loaded.labels.numpy())
+        yield Path(folder)

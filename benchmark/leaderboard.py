@@ -1,0 +1,335 @@
+"""The leaderboard's page and table, derived from the stored results and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import pandas as pd
+from tabulate import tabulate
+
+from oodbench.benchmark.display import duration
+from oodbench.benchmark.errors import UsageError
+from oodbench.benchmark.health import symptoms
+from oodbench.benchmark.plan import BENCHMARK_DATASETS
+from oodbench.benchmark.plots import Plot, plots_of, stored_digest
+from oodbench.benchmark.statistics import Statistics
+from oodbench.benchmark.store import Result, Store, write_text
+
+DASH, SICK = "—", "⚠"
+
+
+def update(store: Store) -> Path:
+    """Write page, CSV and plots anew from the stored results.
+
+    Plots that need run folders (ROC curves, samples) are drawn where these are there; earlier ones are kept if they
+    show the same results.
+
+    Parameters
+    ----------
+    store : Store
+        Where the results lie.
+
+    Returns
+    -------
+    Path
+        The page.
+
+    Raises
+    ------
+    UsageError
+        There are no results.
+    """
+    statistics = _statistics(store)
+    folder = store.leaderboard / "plots"
+    folder.mkdir(parents=True, exist_ok=True)
+    plots = plots_of(statistics, store)
+    for plot in plots:
+        if plot.draw is not None:
+            plot.save(folder / plot.name)
+    wanted = {plot.name: plot.digest for plot in plots}
+    for path in folder.glob("*.png"):
+        if stored_digest(path) != wanted.get(path.name):
+            path.unlink()
+    for name, text in _texts(statistics, store, plots).items():
+        write_text(store.leaderboard / name, text)
+    return store.leaderboard / "README.md"
+
+
+def check(store: Store) -> list[str]:
+    """Compare what is in the leaderboard's folder with what the stored results give.
+
+    Parameters
+    ----------
+    store : Store
+        Where the results lie.
+
+    Returns
+    -------
+    list of str
+        What does not match; empty if all does.
+
+    Raises
+    ------
+    UsageError
+        There are no results.
+    """
+    statistics = _statistics(store)
+    plots = plots_of(statistics, store)
+    problems = []
+    for name, text in _texts(statistics, store, plots).items():
+        path = store.leaderboard / name
+        if not path.is_file():
+            problems.append(f"{path} is missing")
+        elif path.read_text(encoding="utf-8") != text:
+            problems.append(f"{path} does not match the results")
+    wanted = {plot.name: plot.digest for plot in plots}
+    for path in sorted((store.leaderboard / "plots").glob("*.png")):
+        if stored_digest(path) != wanted.get(path.name):
+            problems.append(f"{path} was drawn from other results")
+    for dataset in statistics.datasets:
+        path = store.leaderboard / "plots" / f"{dataset}-auroc.png"
+        if not path.is_file():
+            problems.append(f"{path} is missing")
+    return problems
+
+
+def _statistics(store: Store) -> Statistics:
+    results = store.read_all()
+    if not results:
+        raise UsageError(f"There are no results in {store.results} yet: run `bench run` first, or name --out.")
+    return Statistics(results)
+
+
+def _texts(statistics: Statistics, store: Store, plots: Sequence[Plot]) -> dict[str, str]:
+    present = [plot for plot in plots if (store.leaderboard / "plots" / plot.name).is_file()]
+    return {
+        "README.md": render(statistics, present),
+        "results.csv": statistics.frame.to_csv(index=False, float_format="%.6g", lineterminator="\n"),
+    }
+
+
+def render(statistics: Statistics, plots: Sequence[Plot] = ()) -> str:
+    """Write the page.
+
+    Parameters
+    ----------
+    statistics : Statistics
+        What it says.
+    plots : sequence of Plot
+        Pictures that lie in ``plots/``.
+
+    Returns
+    -------
+    str
+        Markdown.
+    """
+    blocks = [
+        "# Leaderboard",
+        "Out-of-distribution detection, one-vs-rest: a detector is trained on one class (90 % of its training images) "
+        "and scores the dataset's whole test part, where the other classes are out of distribution. AUROC: 1 is "
+        "perfect, 0.5 is chance.",
+        headline_table(statistics),
+        *_headline_notes(statistics),
+    ]
+    for dataset in statistics.datasets:
+        blocks += [
+            f"## {dataset}",
+            f"AUROC by normal class{_over_seeds(statistics, dataset)}; the best of each column is bold.",
+            class_table(statistics, dataset),
+            "The other measures, as means over all classes. AUPR: average precision with OOD (out) or normal (in) as "
+            "positive. FPR95: the share of normal images flagged when 95 % of the OOD images are; lower is better.",
+            measures_table(statistics, dataset),
+            *(f"![{plot.caption}](plots/{plot.name})" for plot in plots if plot.dataset == dataset),
+        ]
+    blocks += _health(statistics) + _failures(statistics) + _how(statistics)
+    return "\n\n".join(blocks) + "\n"
+
+
+def headline_table(statistics: Statistics) -> str:
+    """Give the table that everybody looks at first, as Markdown."""
+    rows = []
+    for place, detector in enumerate(statistics.detectors, start=1):
+        ranked = detector in statistics.average_rank
+        rows.append(
+            [
+                place if ranked else DASH,
+                detector,
+                *(_mean_over_classes(statistics, dataset, detector) for dataset in statistics.datasets),
+                f"{statistics.average_rank[detector]:.2f}" if ranked else DASH,
+                *(_fit_time(statistics, dataset, detector) for dataset in statistics.datasets),
+                "yes" if statistics.can_sample(detector) else DASH,
+            ]
+        )
+    auroc = [f"{dataset} AUROC" for dataset in statistics.datasets]
+    fit = [f"{dataset} fit" for dataset in statistics.datasets]
+    return _markdown(["", "detector", *auroc, "average rank", *fit, "generates"], rows)
+
+
+def class_table(statistics: Statistics, dataset: str) -> str:
+    """Give the AUROC of detectors × classes, as Markdown."""
+    table = statistics.by_class(dataset)
+    best = table.max()
+    sick = {(result["label"], result["normal_class"]) for result in _sick(statistics) if result["dataset"] == dataset}
+    rows = []
+    for detector in table.index:
+        failed = statistics.failures(dataset, detector)
+        cells = []
+        for label in statistics.class_names[dataset]:
+            value = table.loc[detector, label]
+            text = f"{value:.3f}" if pd.notna(value) else DASH
+            text = f"**{text}**" if value == best[label] and len(table) > 1 else text
+            text = f"{text} {SICK}" if (detector, label) in sick else text
+            cells.append("failed" if label in failed else text)
+        rows.append([detector, *cells, _mean_over_classes(statistics, dataset, detector)])
+    return _markdown(["detector", *statistics.class_names[dataset].values(), "mean"], rows)
+
+
+def measures_table(statistics: Statistics, dataset: str) -> str:
+    """Give the means of the other measures, as Markdown."""
+    columns = {
+        "aupr_out": ("AUPR out", "{:.3f}"),
+        "aupr_in": ("AUPR in", "{:.3f}"),
+        "fpr95": ("FPR95", "{:.3f}"),
+        "score_images_per_second": ("images scored a second", "{:,.0f}"),
+        "parameters": ("parameters", "{:,.0f}"),
+        "peak_memory_mb": ("peak memory, MB", "{:,.0f}"),
+    }
+    rows = []
+    for detector in statistics.by_class(dataset).index:
+        means = {metric: statistics.by_seed(dataset, detector, metric) for metric in columns}
+        cells = [
+            form.format(means[metric].mean()) if len(means[metric]) else DASH for metric, (_, form) in columns.items()
+        ]
+        rows.append([detector, *cells])
+    return _markdown(["detector", *(title for title, _ in columns.values())], rows)
+
+
+def _mean_over_classes(statistics: Statistics, dataset: str, detector: str) -> str:
+    """Mean over all classes ± standard deviation over seeds; n/10 where classes are missing."""
+    seeds = statistics.by_seed(dataset, detector)
+    if not len(seeds):
+        return f"{statistics.classes_done(dataset, detector)}/{statistics.class_count[dataset]}"
+    deviation = f" ± {seeds.std():.3f}" if len(seeds) > 1 else ""
+    return f"{seeds.mean():.3f}{deviation}"
+
+
+def _fit_time(statistics: Statistics, dataset: str, detector: str) -> str:
+    seconds = statistics.by_seed(dataset, detector, "fit_seconds")
+    return duration(seconds.mean()) if len(seconds) else DASH
+
+
+def _over_seeds(statistics: Statistics, dataset: str) -> str:
+    seeds = sorted(set(statistics.done.loc[statistics.done["dataset"] == dataset, "seed"]))
+    return f", mean over {len(seeds)} seeds" if len(seeds) > 1 else ""
+
+
+def _headline_notes(statistics: Statistics) -> list[str]:
+    notes = [
+        "Each AUROC is the mean over all classes of the dataset, ± its standard deviation over seeds where there are "
+        "several. Average rank: by AUROC in each split, over all splits shown (1 is best). Fit: mean time to train on "
+        "one class. Generates: whether new images can be sampled.",
+        "A row that lacks classes shows how many it has (n/10) instead of a mean, and is not ranked."
+        + (" Rows with changed hyperparameters (`name@parameter=value`) are not ranked." if statistics.changed else ""),
+    ]
+    mixed = _mixed(statistics)
+    if mixed:
+        notes.append(
+            f"**Mixed versions:** the results of {', '.join(mixed)} were computed by different versions of the code; "
+            f"`bench run` computes the older ones again."
+        )
+    return notes
+
+
+def _mixed(statistics: Statistics) -> list[str]:
+    versions: dict[str, set[str]] = {}
+    for result in statistics.results:
+        versions.setdefault(result["label"], set()).add(result.get("fingerprint", ""))
+    return sorted(label for label, found in versions.items() if len(found) > 1)
+
+
+def _sick(statistics: Statistics) -> list[Result]:
+    return [result for result in statistics.results if result["status"] == "done" and symptoms(result["health"])]
+
+
+def _health(statistics: Statistics) -> list[str]:
+    sick = _sick(statistics)
+    checked = [result for result in statistics.results if result.get("health")]
+    blocks = [
+        "## Health",
+        f"{len(checked)} models report on themselves (dead memory queries, slot usage, active latent units, variance "
+        f"of the reconstructions); {len(sick) or 'none'} of them {'is' if len(sick) in (0, 1) else 'are'} sick.",
+    ]
+    if sick:
+        blocks.append(
+            "\n".join(f"- {SICK} {_cell(result)}: {'; '.join(symptoms(result['health']))}" for result in sick)
+        )
+    rows = [row for detector in statistics.detectors for row in _health_rows(statistics, detector)]
+    if rows:
+        signs = sorted({sign for row in rows for sign in row if sign not in ("detector", "dataset")})
+        blocks.append("Means over classes and seeds:")
+        blocks.append(
+            _markdown(
+                ["detector", "dataset", *(sign.replace("_", " ") for sign in signs)],
+                [[row["detector"], row["dataset"], *(row.get(sign, DASH) for sign in signs)] for row in rows],
+            )
+        )
+    return blocks if checked else []
+
+
+def _health_rows(statistics: Statistics, detector: str) -> list[dict[str, str]]:
+    rows = []
+    for dataset in statistics.datasets:
+        mine = [
+            result["health"]
+            for result in statistics.results
+            if (result["label"], result["dataset"]) == (detector, dataset) and result.get("health")
+        ]
+        if mine:
+            means = pd.DataFrame(mine).mean()
+            signs = {str(sign): f"{value:.3g}" for sign, value in means.items()}
+            rows.append({"detector": detector, "dataset": dataset, **signs})
+    return rows
+
+
+def _failures(statistics: Statistics) -> list[str]:
+    failed = [result for result in statistics.results if result["status"] == "failed"]
+    if not failed:
+        return []
+    lines = [f"- {_cell(result)}: {' '.join(result['error'].split())}" for result in failed]
+    return ["## Failed trials", "\n".join(lines)]
+
+
+def _cell(result: Result) -> str:
+    return f"{result['dataset']}, normal class {result['class_name']}, {result['label']}, seed {result['seed']}"
+
+
+def _how(statistics: Statistics) -> list[str]:
+    seeds = sorted(set(statistics.frame["seed"]))
+    standard = set(BENCHMARK_DATASETS) == set(statistics.datasets)
+    which = "--all" if standard else " ".join(f"--dataset {dataset}" for dataset in statistics.datasets)
+    many = f" --seeds {len(seeds)}" if seeds == list(range(len(seeds))) and len(seeds) > 1 else ""
+    environments = pd.DataFrame([result["environment"] for result in statistics.results]).drop_duplicates()
+    dates = sorted(result["finished"][:10] for result in statistics.results)
+    total = statistics.done["fit_seconds"].sum()
+    example = next(iter(statistics.results))
+    return [
+        "## How it was run",
+        f"`bench run {which}{many}`: {len(statistics.results)} trials, {dates[0]}"
+        + (f" to {dates[-1]}" if dates[-1] != dates[0] else "")
+        + f", {duration(total)} of fitting in all, each trial in a process of one thread.",
+        _markdown(list(environments.columns), environments.astype(str).to_numpy().tolist()),
+        "Every figure stands in `results.csv` (a row a trial) and, with all hyperparameters, in `results/` (a JSON "
+        "file a trial), from which `bench leaderboard` makes this page.",
+        "## Run one cell again",
+        f"```sh\n{example['command']} --force\n```",
+        "A dataset, a class, a detector or a seed that is left out means all of it; without `--force`, what is done is "
+        "not done again.",
+    ]
+
+
+def _markdown(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    align = ["left" if name in ("detector", "dataset") else "right" for name in header]
+    return tabulate(
+        [list(map(str, row)) for row in rows], header, tablefmt="pipe", colalign=align, disable_numparse=True
+    )

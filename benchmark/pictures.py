@@ -1,0 +1,167 @@
+"""What one trial draws into its run folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from PIL import Image
+from sklearn.metrics import roc_auc_score, roc_curve
+from torch import Tensor
+from torch.nn import functional
+from torchvision.utils import make_grid
+
+from oodbench.datasets.split import Split, as_float
+from oodbench.detectors.base import Detector
+
+NORMAL_COLOUR, OOD_COLOUR = "#2a6f97", "#d1495b"
+SHOWN, COLUMNS = 32, 8
+
+
+@contextmanager
+def figure(path: Path, *, size: tuple[float, float] = (5.2, 4.0), **subplots: Any) -> Iterator[Any]:
+    """Lend axes to draw on, and save them as a PNG.
+
+    Matplotlib's state machine is left out of it: nothing to close, no display needed, safe in any process.
+    """
+    drawing = Figure(figsize=size, layout="constrained")
+    FigureCanvasAgg(drawing)
+    axes = drawing.subplots(**subplots)
+    for one in np.ravel(axes):
+        one.spines[["top", "right"]].set_visible(False)
+    yield axes
+    drawing.savefig(path, dpi=110)
+
+
+def save_grid(path: Path, images: Tensor, *, columns: int = COLUMNS) -> None:
+    """Save images (N, C, H, W) in [0, 1] as one picture, small ones magnified to about 64 pixels."""
+    grid = magnified_grid(images, columns=columns)
+    Image.fromarray(grid).save(path)
+
+
+def magnified_grid(images: Tensor, *, columns: int) -> NDArray[np.uint8]:
+    """Lay images out in rows.
+
+    Parameters
+    ----------
+    images : Tensor
+        float32 (N, C, H, W) in [0, 1].
+    columns : int
+        Images a row.
+
+    Returns
+    -------
+    array
+        uint8 (height, width, 3).
+    """
+    factor = max(1, round(64 / images.shape[-1]))
+    large = functional.interpolate(images, scale_factor=factor, mode="nearest")
+    grid = make_grid(large, nrow=columns, padding=2, pad_value=1.0)
+    return np.asarray((grid * 255).round().to(torch.uint8).permute(1, 2, 0).numpy())
+
+
+def draw_curve(axes: Axes, scores: NDArray[np.float32], is_ood: NDArray[np.bool_], label: str, **style: Any) -> None:
+    """Draw one ROC curve, labelled with its AUROC."""
+    false_positive_rate, true_positive_rate, _ = roc_curve(is_ood, scores)
+    area = roc_auc_score(is_ood, scores)
+    axes.plot(false_positive_rate, true_positive_rate, label=f"{label} {area:.3f}".strip(), **style)
+
+
+def draw_roc(path: Path, scores: NDArray[np.float32], is_ood: NDArray[np.bool_], title: str) -> None:
+    """Draw the ROC curve of a trial."""
+    with figure(path, size=(4.4, 4.2)) as axes:
+        axes.plot([0, 1], [0, 1], color="0.8", linewidth=1)
+        draw_curve(axes, scores, is_ood, "AUROC", color=OOD_COLOUR)
+        axes.set(title=title, xlabel="normal images flagged", ylabel="OOD images flagged", aspect="equal")
+        axes.legend(loc="lower right", frameon=False)
+
+
+def draw_histogram(path: Path, scores: NDArray[np.float32], is_ood: NDArray[np.bool_], title: str) -> None:
+    """Draw how the scores of normal and OOD test images are distributed; the farthest 0.5 % share the last bin."""
+    low, high = np.quantile(scores, [0.0, 0.995])
+    bins = np.linspace(low, high if high > low else low + 1, 60)
+    with figure(path) as axes:
+        for name, chosen, colour in (("normal", ~is_ood, NORMAL_COLOUR), ("OOD", is_ood, OOD_COLOUR)):
+            values = np.clip(scores[chosen], bins[0], bins[-1])
+            axes.hist(values, bins, density=True, alpha=0.6, color=colour, label=f"{name} ({chosen.sum():,})")
+        axes.set(title=title, xlabel="score (higher is more out-of-distribution)", yticks=[], ylabel="density")
+        axes.spines["left"].set_visible(False)
+        axes.legend(frameon=False)
+
+
+def draw_history(path: Path, history: Sequence[dict[str, float]], title: str) -> None:
+    """Draw loss and reconstruction error of training and held-out images over epochs."""
+    with figure(path, size=(8, 3.4), ncols=2) as (left, right):
+        _lines(left, history, {"loss": "training", "validation_loss": "held out"})
+        _lines(right, history, {"reconstruction_error": "training", "validation_reconstruction_error": "held out"})
+        left.set(title=title, xlabel="epoch", ylabel="loss")
+        right.set(xlabel="epoch", ylabel="reconstruction error")
+
+
+def draw_trace(path: Path, rows: Sequence[dict[str, float]], title: str) -> None:
+    """Draw test AUROC and reconstruction errors over epochs."""
+    kinds = {"train": "training", "test_normal": "normal test", "test_ood": "OOD test"}
+    with figure(path, size=(8, 3.4), ncols=2) as (left, right):
+        _lines(left, rows, {"auroc": "test AUROC"})
+        _lines(right, rows, {f"error_{kind}": name for kind, name in kinds.items()})
+        left.set(title=title, xlabel="epoch", ylabel="AUROC")
+        right.set(xlabel="epoch", ylabel="squared error a pixel")
+
+
+def _lines(axes: Axes, rows: Sequence[dict[str, float]], names: dict[str, str]) -> None:
+    for (key, name), colour in zip(names.items(), (NORMAL_COLOUR, "0.5", OOD_COLOUR), strict=False):
+        if key in rows[0]:
+            axes.plot([row["step"] for row in rows], [row[key] for row in rows], label=name, color=colour)
+    if axes.lines:
+        axes.legend(frameon=False)
+
+
+def draw_reconstructions(path: Path, detector: Detector, split: Split) -> None:
+    """Show inputs over reconstructions: normal test images on the left, OOD ones on the right."""
+    halves = []
+    for chosen in (~split.is_ood, split.is_ood):
+        images = as_float(split.test[chosen][:SHOWN])
+        columns = min(COLUMNS, len(images))
+        images = images[: len(images) // columns * columns]
+        pairs = torch.stack(
+            [images.unflatten(0, (-1, columns)), detector.reconstruct(images).unflatten(0, (-1, columns))], 1
+        )
+        halves.append(magnified_grid(pairs.flatten(0, 2), columns=columns))
+    _side_by_side(path, halves, ("normal: input over reconstruction", "OOD: input over reconstruction"))
+
+
+def draw_extremes(path: Path, split: Split, scores: Tensor) -> None:
+    """Show the 32 test images with the lowest scores and the 32 with the highest; OOD ones are framed red."""
+    order = scores.argsort(stable=True)
+    halves = [
+        magnified_grid(_framed(as_float(split.test[chosen]), split.is_ood[chosen]), columns=COLUMNS)
+        for chosen in (order[:SHOWN], order.flip(0)[:SHOWN])
+    ]
+    _side_by_side(
+        path, halves, ("most normal first (blue: normal, red: OOD)", "most OOD first (blue: normal, red: OOD)")
+    )
+
+
+def _framed(images: Tensor, is_ood: Tensor) -> Tensor:
+    colours = torch.tensor([[0x2A, 0x6F, 0x97], [0xD1, 0x49, 0x5B]]) / 255
+    framed = functional.pad(images.expand(-1, 3, -1, -1), (1, 1, 1, 1))
+    border = torch.ones(framed.shape[-2:], dtype=torch.bool)
+    border[1:-1, 1:-1] = False
+    return torch.where(border, colours[is_ood.long()][:, :, None, None], framed)
+
+
+def _side_by_side(path: Path, grids: Sequence[NDArray[np.uint8]], titles: Sequence[str]) -> None:
+    height, width = grids[0].shape[:2]
+    with figure(path, size=(10, 5 * height / width + 0.4), ncols=2) as axes:
+        for one, grid, title in zip(axes, grids, titles, strict=True):
+            one.imshow(grid, interpolation="nearest")
+            one.set_title(title, fontsize=10)
+            one.axis("off")

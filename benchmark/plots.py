@@ -1,0 +1,181 @@
+"""The leaderboard's pictures. Each carries a digest of the results that it shows."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+from sklearn.metrics import roc_auc_score
+
+from oodbench.benchmark import pictures
+from oodbench.benchmark.plan import trial_path
+from oodbench.benchmark.statistics import Statistics
+from oodbench.benchmark.store import Store
+
+DIGEST = "oodbench-results"
+SAMPLES_A_CLASS = 10
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A picture of the leaderboard.
+
+    Attributes
+    ----------
+    name : str
+        Its file name.
+    caption : str
+        What it shows.
+    dataset : str
+        Where on the page it belongs.
+    digest : str
+        Of the results that it shows.
+    draw : callable or None
+        Draws it to a path; None where the run folders that it needs are not there.
+    """
+
+    name: str
+    caption: str
+    dataset: str
+    digest: str
+    draw: Callable[[Path], None] | None
+
+    def save(self, path: Path) -> None:
+        """Draw it, and write the digest into it."""
+        assert self.draw is not None
+        self.draw(path)
+        information = PngInfo()
+        information.add_text(DIGEST, self.digest)
+        with Image.open(path) as image:
+            image.save(path, pnginfo=information, optimize=True)
+
+
+def stored_digest(path: Path) -> str | None:
+    """Read from a picture the digest of the results that it was drawn from."""
+    with Image.open(path) as image:
+        return image.info.get(DIGEST)
+
+
+def plots_of(statistics: Statistics, store: Store) -> list[Plot]:
+    """List the pictures that belong to results.
+
+    Parameters
+    ----------
+    statistics : Statistics
+        The results.
+    store : Store
+        Where the run folders are looked for.
+
+    Returns
+    -------
+    list of Plot
+        In the order of the page.
+    """
+    plots = []
+    for dataset in statistics.datasets:
+        rows = statistics.done[statistics.done["dataset"] == dataset]
+        digest = _digest(rows)
+        heat_map = partial(draw_heat_map, statistics=statistics, dataset=dataset)
+        plots.append(Plot(f"{dataset}-auroc.png", "AUROC by normal class", dataset, digest, heat_map))
+        runs = _first_seed_runs(rows, store)
+        curves = partial(draw_roc_panels, statistics=statistics, dataset=dataset, runs=runs)
+        plots.append(
+            Plot(f"{dataset}-roc.png", "ROC curves by normal class", dataset, digest, curves if runs else None)
+        )
+        for detector in statistics.by_class(dataset).index:
+            mine = {key: folder for key, folder in runs.items() if key[0] == detector}
+            mine = {key: folder for key, folder in mine.items() if (folder / "samples.npy").is_file()}
+            if not mine and not statistics.can_sample(detector):
+                continue
+            samples = partial(draw_samples, statistics=statistics, dataset=dataset, runs=mine)
+            whole = len(mine) == statistics.classes_done(dataset, detector)
+            name, caption = f"{dataset}-samples-{detector}.png", f"Samples of {detector}, a row for each normal class"
+            of_detector = _digest(rows[rows["detector"] == detector])
+            plots.append(Plot(name, caption, dataset, of_detector, samples if mine and whole else None))
+    return plots
+
+
+def draw_heat_map(path: Path, *, statistics: Statistics, dataset: str) -> None:
+    """Draw the AUROC of detectors × classes, with the figures in the cells."""
+    table = statistics.by_class(dataset)
+    names = list(statistics.class_names[dataset].values())
+    low = min(0.5, float(np.nanmin(table.to_numpy()))) if table.notna().any(axis=None) else 0.5
+    size = (2.2 + 0.78 * len(names), 1.1 + 0.42 * len(table))
+    with pictures.figure(path, size=size) as axes:
+        image = axes.imshow(table, cmap="viridis", vmin=low, vmax=1, aspect="auto")
+        axes.set_xticks(range(len(names)), names, rotation=30 if max(map(len, names)) > 3 else 0)
+        axes.set_yticks(range(len(table)), table.index)
+        axes.tick_params(length=0)
+        axes.spines[:].set_visible(False)
+        for (row, column), value in np.ndenumerate(table.to_numpy()):
+            dark = value < (low + 1) / 2 + 0.1
+            text = "n/a" if np.isnan(value) else f"{value:.3f}"
+            axes.text(column, row, text, ha="center", va="center", fontsize=8, color="white" if dark else "black")
+        axes.set_title(f"{dataset}: AUROC by normal class")
+        axes.figure.colorbar(image, ax=axes, pad=0.02)
+
+
+def draw_roc_panels(path: Path, *, statistics: Statistics, dataset: str, runs: dict[tuple[str, int], Path]) -> None:
+    """Draw for each normal class the ROC curves of all detectors."""
+    names = statistics.class_names[dataset]
+    columns = min(5, len(names))
+    rows = -(-len(names) // columns)
+    with pictures.figure(
+        path, size=(2.6 * columns, 2.7 * rows), nrows=rows, ncols=columns, sharex=True, sharey=True, squeeze=False
+    ) as axes:
+        for one in axes.flat[len(names) :]:
+            one.set_visible(False)
+        for one, (label, name) in zip(axes.flat, names.items(), strict=False):
+            one.plot([0, 1], [0, 1], color="0.85", linewidth=1)
+            for (detector, normal_class), folder in runs.items():
+                if normal_class == label:
+                    with np.load(folder / "scores.npz") as stored:
+                        pictures.draw_curve(one, stored["score"], stored["is_ood"], detector, linewidth=1.2)
+            one.set_title(f"normal: {name}", fontsize=10)
+            one.set_aspect("equal")
+            one.legend(loc="lower right", fontsize=7, frameon=False, handlelength=1)
+        axes[0, 0].figure.supxlabel("normal images flagged", fontsize=10)
+        axes[0, 0].figure.supylabel("OOD images flagged", fontsize=10)
+
+
+def draw_samples(path: Path, *, statistics: Statistics, dataset: str, runs: dict[tuple[str, int], Path]) -> None:
+    """Draw a row of samples for each normal class."""
+    names = statistics.class_names[dataset]
+    rows = [np.load(folder / "samples.npy")[:SAMPLES_A_CLASS] for folder in runs.values()]
+    images = torch.from_numpy(np.concatenate(rows)).float() / 255
+    grid = pictures.magnified_grid(images, columns=SAMPLES_A_CLASS)
+    height, width = grid.shape[:2]
+    with pictures.figure(path, size=(6, 5.1 * height / width + 0.2)) as axes:
+        axes.imshow(grid, interpolation="nearest")
+        step = height / len(rows)
+        axes.set_yticks([step * (row + 0.5) for row in range(len(rows))], [names[label] for _, label in runs])
+        axes.set_xticks([])
+        axes.tick_params(length=0)
+        axes.spines[:].set_visible(False)
+
+
+def _first_seed_runs(rows: pd.DataFrame, store: Store) -> dict[tuple[str, int], Path]:
+    """Run folders of each (detector, class), of the lowest seed, as far as they are there and of these results."""
+    runs: dict[tuple[str, int], Path] = {}
+    for row in rows.sort_values("seed").drop_duplicates(["detector", "normal_class"]).to_dict("records"):
+        path = trial_path(row["dataset"], row["detector"], row["normal_class"], row["seed"])
+        folder = store.runs / path
+        if (folder / "scores.npz").is_file():
+            with np.load(folder / "scores.npz") as stored:
+                area = roc_auc_score(stored["is_ood"], stored["score"])
+            if abs(area - row["auroc"]) < 1e-9:
+                runs[row["detector"], row["normal_class"]] = folder
+    return dict(sorted(runs.items()))
+
+
+def _digest(rows: pd.DataFrame) -> str:
+    shown = rows[["dataset", "detector", "normal_class", "seed", "auroc"]]
+    return hashlib.sha256(shown.to_csv(index=False, float_format="%.10g").encode()).hexdigest()[:16]

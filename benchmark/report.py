@@ -1,0 +1,103 @@
+"""What ``bench list``, ``show`` and ``data`` say, as tables for the terminal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.table import Table
+
+from oodbench.benchmark.display import duration
+from oodbench.benchmark.errors import UsageError
+from oodbench.benchmark.metrics import METRICS
+from oodbench.benchmark.plan import Plugins, trial_path
+from oodbench.benchmark.store import Result, Store
+from oodbench.datasets.base import Dataset, DatasetError
+
+
+def plugin_tables(plugins: Plugins) -> list[Table]:
+    """List detectors and datasets: what each is, what it can do, where it comes from; and what could not be loaded."""
+    detectors = Table(
+        "detector", "what it is", "samples", "reconstructs", "from", title="Detectors", title_justify="left"
+    )
+    for name, detector in sorted(plugins.detectors.plugins.items()):
+        cls = detector.cls
+        detectors.add_row(name, detector.summary, _yes(cls.can_sample), _yes(cls.can_reconstruct), detector.source)
+    datasets = Table("dataset", "what it is", "images", "classes", "from", title="Datasets", title_justify="left")
+    for name, dataset in sorted(plugins.datasets.plugins.items()):
+        channels, height, width = dataset.cls.shape
+        images, classes = f"{height}×{width}×{channels}", str(len(dataset.cls.class_names))
+        datasets.add_row(name, dataset.summary, images, classes, dataset.source)
+    tables = [detectors, datasets]
+    broken = [*plugins.detectors.broken, *plugins.datasets.broken]
+    if broken:
+        table = Table("from", "why", title="Could not be loaded", title_justify="left", style="red")
+        for plugin in broken:
+            table.add_row(plugin.source, plugin.cause)
+        tables.append(table)
+    return tables
+
+
+def split_table(store: Store, dataset: str, normal_class: int) -> Table:
+    """Show every detector's figures on one split, and where its pictures lie.
+
+    Parameters
+    ----------
+    store : Store
+        Where results and run folders lie.
+    dataset : str
+        A dataset's name.
+    normal_class : int
+        The label of the normal class.
+
+    Returns
+    -------
+    Table
+
+    Raises
+    ------
+    UsageError
+        There are no results of this split.
+    """
+    results = [
+        result for result in store.read_all() if (result["dataset"], result["normal_class"]) == (dataset, normal_class)
+    ]
+    if not results:
+        raise UsageError(
+            f"There are no results of {dataset} with normal class {normal_class} in {store.results}: run "
+            f"`bench run --dataset {dataset} --class {normal_class}`."
+        )
+    title = f"{dataset}, normal class {results[0]['class_name']}"
+    table = Table("detector", "seed", *METRICS, "fit", "run folder", title=title, title_justify="left")
+    for result in sorted(results, key=lambda result: -result.get("auroc", -1.0)):
+        folder = store.runs / trial_path(dataset, result["label"], normal_class, result["seed"])
+        table.add_row(result["label"], str(result["seed"]), *_figures(result), str(folder) if folder.is_dir() else "—")
+    return table
+
+
+def data_table(plugins: Plugins, root: Path) -> Table:
+    """Show which datasets are there, verified, and what is missing."""
+    table = Table("dataset", "state", title=f"Datasets in {root}", title_justify="left")
+    for name, plugin in sorted(plugins.datasets.plugins.items()):
+        table.add_row(name, _state(plugin.cls(root)))
+    return table
+
+
+def _state(dataset: Dataset) -> str:
+    missing = dataset.missing()
+    if missing:
+        return f"missing {missing[0].name} and {len(missing) - 1} more; `bench data {dataset.name}` downloads them"
+    try:
+        dataset.verify()
+    except DatasetError as error:
+        return str(error)
+    return "ready"
+
+
+def _figures(result: Result) -> list[str]:
+    if result["status"] == "failed":
+        return ["failed", result["error"], *["—"] * (len(METRICS) - 1)]
+    return [*(f"{result[metric]:.4f}" for metric in METRICS), duration(result["fit_seconds"])]
+
+
+def _yes(value: bool) -> str:
+    return "yes" if value else "—"

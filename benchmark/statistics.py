@@ -1,0 +1,137 @@
+"""Results made into means, deviations and ranks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import pandas as pd
+
+from oodbench.benchmark.plan import BENCHMARK_DATASETS
+from oodbench.benchmark.store import Result, as_frame
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """Everything that the leaderboard says in numbers.
+
+    Attributes
+    ----------
+    results : list of dict
+        As stored.
+    """
+
+    results: list[Result]
+
+    @cached_property
+    def frame(self) -> pd.DataFrame:
+        """One row a trial; see `oodbench.benchmark.store.as_frame`."""
+        return as_frame(self.results)
+
+    @cached_property
+    def done(self) -> pd.DataFrame:
+        """The rows of trials that did not fail."""
+        return self.frame[self.frame["status"] == "done"]
+
+    @cached_property
+    def datasets(self) -> list[str]:
+        """Datasets with results, the benchmark's own first."""
+        present = set(self.frame["dataset"])
+        own = [name for name in BENCHMARK_DATASETS if name in present]
+        return own + sorted(present - set(own))
+
+    @cached_property
+    def detectors(self) -> list[str]:
+        """Detectors with results, changed ones under their own labels; best average rank first, the unranked last."""
+        labels = sorted(set(self.frame["detector"]))
+        return sorted(labels, key=lambda label: (self.average_rank.get(label, float("inf")), label))
+
+    @cached_property
+    def changed(self) -> set[str]:
+        """Labels of detectors that ran with changed hyperparameters; they are shown, but not ranked."""
+        return {result["label"] for result in self.results if result["changes"]}
+
+    @cached_property
+    def class_names(self) -> dict[str, dict[int, str]]:
+        """For each dataset the names of the classes that occur, by label."""
+        names: dict[str, dict[int, str]] = {dataset: {} for dataset in self.datasets}
+        for result in self.results:
+            names[result["dataset"]][result["normal_class"]] = result["class_name"]
+        return {dataset: dict(sorted(found.items())) for dataset, found in names.items()}
+
+    @cached_property
+    def class_count(self) -> dict[str, int]:
+        """How many classes each dataset has; a mean is over all of them."""
+        return {result["dataset"]: result["classes"] for result in self.results}
+
+    def by_class(self, dataset: str, metric: str = "auroc") -> pd.DataFrame:
+        """Means over seeds.
+
+        Parameters
+        ----------
+        dataset : str
+            Of which dataset.
+        metric : str
+            A column of the results.
+
+        Returns
+        -------
+        DataFrame
+            Detectors × classes with results; NaN where a trial is missing or failed.
+        """
+        rows = self.done[self.done["dataset"] == dataset]
+        table = rows.pivot_table(index="detector", columns="normal_class", values=metric, aggfunc="mean")
+        return table.reindex(index=self._labels_of(dataset), columns=list(self.class_names[dataset]))
+
+    def by_seed(self, dataset: str, detector: str, metric: str = "auroc") -> pd.Series:
+        """Means over all classes, for each seed that has them all.
+
+        Parameters
+        ----------
+        dataset, detector : str
+            Which row.
+        metric : str
+            A column of the results.
+
+        Returns
+        -------
+        Series
+            Indexed by seed; empty if no seed is complete.
+        """
+        rows = self.done[(self.done["dataset"] == dataset) & (self.done["detector"] == detector)]
+        seeds = rows.groupby("seed")[metric]
+        return seeds.mean()[seeds.count() == self.class_count[dataset]]
+
+    def classes_done(self, dataset: str, detector: str) -> int:
+        """How many classes have a result."""
+        rows = self.done[(self.done["dataset"] == dataset) & (self.done["detector"] == detector)]
+        return int(rows["normal_class"].nunique())
+
+    @cached_property
+    def ranked(self) -> list[str]:
+        """Detectors that are ranked: complete on every dataset shown, with unchanged hyperparameters."""
+        return [
+            label
+            for label in sorted(set(self.frame["detector"]) - self.changed)
+            if all(len(self.by_seed(dataset, label)) for dataset in self.datasets)
+        ]
+
+    @cached_property
+    def average_rank(self) -> dict[str, float]:
+        """Rank by AUROC (1 is best, ties share) among the ranked detectors, averaged over all splits shown."""
+        rows = self.done[self.done["detector"].isin(self.ranked)]
+        splits = rows.pivot_table(index="detector", columns=["dataset", "normal_class"], values="auroc", aggfunc="mean")
+        return {str(label): float(rank) for label, rank in splits.rank(ascending=False).mean(axis=1).items()}
+
+    def can_sample(self, detector: str) -> bool:
+        """Whether a detector generates images."""
+        return any(result["can_sample"] for result in self.results if result["label"] == detector)
+
+    def failures(self, dataset: str, detector: str) -> set[int]:
+        """Classes of which a trial failed."""
+        rows = self.frame[(self.frame["dataset"] == dataset) & (self.frame["detector"] == detector)]
+        return set(rows.loc[rows["status"] == "failed", "normal_class"])
+
+    def _labels_of(self, dataset: str) -> list[str]:
+        present = set(self.frame.loc[self.frame["dataset"] == dataset, "detector"])
+        return [label for label in self.detectors if label in present]

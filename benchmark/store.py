@@ -1,0 +1,199 @@
+"""Where results and run folders lie; everything is written atomically."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from oodbench.benchmark.errors import UsageError
+from oodbench.benchmark.plan import Trial
+
+SCHEMA = 1
+PARTIAL = ".partial-"
+
+Result = dict[str, Any]
+"""What a trial measured, as it stands in its JSON file."""
+
+COLUMNS = (
+    *("dataset", "detector", "normal_class", "seed", "auroc", "aupr_out", "aupr_in", "fpr95"),
+    *("fit_seconds", "score_images_per_second", "parameters", "peak_memory_mb", "status"),
+)
+"""Of ``results.csv``, one row a trial."""
+
+
+@dataclass(frozen=True)
+class Store:
+    """The folders of one benchmark.
+
+    Attributes
+    ----------
+    leaderboard : Path
+        Holds ``results/``, ``plots/``, ``README.md`` and ``results.csv``; worth keeping under version control.
+    runs : Path
+        Holds the run folders: weights, scores, histories, pictures.
+    """
+
+    leaderboard: Path
+    runs: Path
+
+    @classmethod
+    def at(cls, out: Path | None) -> Store:
+        """Lay everything under one folder, or by default under ``leaderboard`` and ``runs`` where one stands."""
+        return cls(Path("leaderboard"), Path("runs")) if out is None else cls(out, out / "runs")
+
+    @property
+    def results(self) -> Path:
+        """Where the results lie."""
+        return self.leaderboard / "results"
+
+    def result_path(self, trial: Trial) -> Path:
+        """Where the result of a trial lies."""
+        path = self.results / trial.path
+        return path.with_name(f"{path.name}.json")
+
+    def run_folder(self, trial: Trial) -> Path:
+        """Where a trial leaves its weights, scores and pictures."""
+        return self.runs / trial.path
+
+    def prepare(self) -> None:
+        """Make the folders, and clear away what interrupted writes of ended processes left behind.
+
+        Raises
+        ------
+        UsageError
+            They cannot be written to.
+        """
+        for folder in (self.results, self.runs):
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+                with partial(folder / "probe") as path:
+                    path.touch()
+            except OSError as error:
+                raise UsageError(
+                    f"{folder} cannot be written to ({error.strerror}): choose another folder with --out."
+                ) from error
+            for left in folder.rglob(f"{PARTIAL}*"):
+                if not _is_running(int(left.name.removeprefix(PARTIAL).partition("-")[0])):
+                    remove(left)
+
+    def read(self, trial: Trial) -> Result | None:
+        """Give the stored result of a trial, if there is one."""
+        path = self.result_path(trial)
+        return read_result(path) if path.is_file() else None
+
+    def read_all(self) -> list[Result]:
+        """Give all stored results, sorted by path.
+
+        Raises
+        ------
+        UsageError
+            A file is not a result.
+        """
+        return [read_result(path) for path in sorted(self.results.glob("*/*/class-*_seed-*.json"))]
+
+    def write(self, trial: Trial, result: Result) -> None:
+        """Store the result of a trial, replacing an earlier one."""
+        write_text(self.result_path(trial), json.dumps(result, indent=2) + "\n")
+
+
+def read_result(path: Path) -> Result:
+    """Read one result.
+
+    Parameters
+    ----------
+    path : Path
+        A JSON file.
+
+    Returns
+    -------
+    dict
+
+    Raises
+    ------
+    UsageError
+        The file is no result, or one of a newer version.
+    """
+    try:
+        result: Result = json.loads(path.read_text(encoding="utf-8"))
+        schema = result["schema"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"{path} is not a result file ({error}): delete it and run its trial again.") from error
+    if schema != SCHEMA:
+        raise UsageError(f"{path} has schema version {schema}, this oodbench reads {SCHEMA}: update oodbench.")
+    return result
+
+
+def as_frame(results: list[Result]) -> pd.DataFrame:
+    """Tabulate results.
+
+    Parameters
+    ----------
+    results : list of dict
+        As stored.
+
+    Returns
+    -------
+    DataFrame
+        One row a trial, with `COLUMNS`; what a failed trial did not measure is NaN.
+    """
+    rows = [{**{key: result.get(key) for key in COLUMNS}, "detector": result["label"]} for result in results]
+    frame = pd.DataFrame(rows, columns=list(COLUMNS))
+    return frame.sort_values(["dataset", "detector", "normal_class", "seed"], ignore_index=True)
+
+
+@contextmanager
+def partial(path: Path) -> Iterator[Path]:
+    """Lend a name beside `path` to write to; what is left under it in the end is removed.
+
+    The name holds the process's number, by which `Store.prepare` knows what nobody will finish.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{PARTIAL}{os.getpid()}-{path.name}")
+    try:
+        yield temporary
+    finally:
+        remove(temporary)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file atomically, making its folder if need be."""
+    with partial(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """Lend a folder to fill; it takes the place of `path` when the block ends without an error."""
+    with partial(path) as temporary, partial(path.with_name(f"old-{path.name}")) as old:
+        temporary.mkdir()
+        yield temporary
+        if path.exists():
+            path.replace(old)
+        temporary.replace(path)
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder, if it is there."""
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,242 @@
+"""One trial: fit, score, sample, measure, and keep what came of it."""
+
+from __future__ import annotations
+
+import csv
+import platform
+import resource
+import sys
+import time
+import traceback
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from oodbench.benchmark import pictures
+from oodbench.benchmark.fingerprint import fingerprint
+from oodbench.benchmark.metrics import detection_metrics
+from oodbench.benchmark.plan import Plugins, Trial
+from oodbench.benchmark.store import SCHEMA, Result, Store, new_folder
+from oodbench.benchmark.trace import Trace
+from oodbench.datasets.base import Part
+from oodbench.datasets.split import Split, as_float, one_vs_rest
+from oodbench.detectors.base import Detector, Monitor
+
+SAMPLES = 64
+"""Images that a trial draws from a detector that can sample."""
+
+
+class Recorder(Monitor):
+    """Keeps the history of a fit, and passes it on to a listener and to a trace."""
+
+    def __init__(self, validation: Tensor, listener: Monitor, trace: Trace | None) -> None:
+        self.validation = validation if len(validation) else None
+        self.listener = listener
+        self.trace = trace
+        self.history: list[dict[str, float]] = []
+
+    def report(self, step: int, steps: int, measures: Mapping[str, float]) -> None:
+        """Take note of a finished step."""
+        self.history.append({"step": step, **measures})
+        self.listener.report(step, steps, measures)
+        if self.trace is not None:
+            self.trace.record(step)
+
+
+def make_detector(plugins: Plugins, trial: Trial, device: str = "cpu") -> Detector:
+    """Make the untrained detector of a trial, with its changed hyperparameters, seed and device."""
+    cls = plugins.detectors[trial.detector]
+    accepted = cls().get_params(deep=False)
+    given = {**dict(trial.changes), "seed": trial.seed, "device": device}
+    return cls(**{key: value for key, value in given.items() if key in accepted})
+
+
+def identity(plugins: Plugins, trial: Trial) -> Result:
+    """Give what a result must have in common with today's code to be of it, apart from the trial itself."""
+    detector = make_detector(plugins, trial)
+    return {
+        "schema": SCHEMA,
+        "fingerprint": fingerprint(type(detector)),
+        "hyperparameters": detector.hyperparameters(plugins.datasets[trial.dataset].shape),
+    }
+
+
+def describe(trial: Trial, plugins: Plugins, device: str) -> Result:
+    """Give what a result says of its trial before anything is measured."""
+    names = plugins.datasets[trial.dataset].class_names
+    detector = plugins.detectors[trial.detector]
+    return {
+        "schema": SCHEMA,
+        "dataset": trial.dataset,
+        "detector": trial.detector,
+        "label": trial.label,
+        "normal_class": trial.normal_class,
+        "class_name": names[trial.normal_class],
+        "classes": len(names),
+        "seed": trial.seed,
+        "changes": dict(trial.changes),
+        "can_sample": detector.can_sample,
+        "command": trial.command,
+        "environment": environment(device),
+    }
+
+
+def finish(trial: Trial, store: Store, result: Result) -> Result:
+    """Date a result and store it."""
+    result = {**result, "finished": datetime.now(UTC).isoformat(timespec="seconds")}
+    store.write(trial, result)
+    return result
+
+
+def is_stale(stored: Result, today: Result) -> bool:
+    """Whether a stored result is of other code or other hyperparameters than today's."""
+    return any(stored.get(key) != value for key, value in today.items())
+
+
+def run_trial(
+    trial: Trial,
+    plugins: Plugins,
+    parts: tuple[Part, Part],
+    store: Store,
+    *,
+    device: str = "cpu",
+    listener: Monitor | None = None,
+    trace: bool = False,
+) -> Result:
+    """Run a trial and store what it gives: a result, and a run folder unless it fails.
+
+    Parameters
+    ----------
+    trial : Trial
+        What to run.
+    plugins : Plugins
+        Where its detector and dataset are found.
+    parts : tuple of Part
+        The dataset's training and test part.
+    store : Store
+        Where to.
+    device : str
+        ``cpu`` or ``cuda``.
+    listener : Monitor, optional
+        Hears of the fit's progress.
+    trace : bool
+        Whether to watch the test images after every epoch.
+
+    Returns
+    -------
+    dict
+        The result as stored; with ``status`` "failed" and an ``error`` if anything raised.
+    """
+    about = describe(trial, plugins, device)
+    try:
+        about |= identity(plugins, trial)
+        split = one_vs_rest(*parts, trial.normal_class)
+        detector = make_detector(plugins, trial, device)
+        watch = Trace(detector, split) if trace else None
+        recorder = Recorder(as_float(split.validation), listener or Monitor(), watch)
+        with new_folder(store.run_folder(trial)) as folder:
+            measured, scores = _measure(detector, split, recorder)
+            _fill(folder, detector, split, scores, recorder, trial)
+        result = {**about, "status": "done", **measured}
+    except Exception as error:  # whatever a detector raises is this trial's failure, not the run's
+        cause = f"{type(error).__name__}: {error}"
+        result = {**about, "status": "failed", "error": cause, "traceback": traceback.format_exc()}
+    return finish(trial, store, result)
+
+
+def _measure(detector: Detector, split: Split, recorder: Recorder) -> tuple[Result, Tensor]:
+    _reset_peak_memory()
+    train, test = as_float(split.train), as_float(split.test)
+    start = time.perf_counter()
+    detector.fit(train, monitor=recorder)
+    fitted = time.perf_counter()
+    scores = detector.score(test)
+    scored = time.perf_counter()
+    if scores.shape != (len(test),):
+        raise ValueError(f"score gave shape {tuple(scores.shape)} for {len(test)} images; it must be ({len(test)},).")
+    measured: Result = {
+        **detection_metrics(scores.numpy(), split.is_ood.numpy()),
+        "fit_seconds": round(fitted - start, 3),
+        "score_images_per_second": round(len(test) / (scored - fitted), 1),
+        "parameters": detector.parameter_count(),
+        "peak_memory_mb": round(peak_memory_mb(), 1),
+        "train_images": len(train),
+        "test_images": len(test),
+        "health": detector.health(recorder.validation if recorder.validation is not None else train),
+    }
+    return measured, scores
+
+
+def _fill(folder: Path, detector: Detector, split: Split, scores: Tensor, recorder: Recorder, trial: Trial) -> None:
+    """Write weights, scores, history, samples and pictures into a run folder."""
+    detector.save(folder)
+    is_ood = split.is_ood.numpy()
+    np.savez_compressed(folder / "scores.npz", score=scores, is_ood=is_ood, label=split.test_labels)
+    title = str(trial)
+    pictures.draw_roc(folder / "roc.png", scores.numpy(), is_ood, title)
+    pictures.draw_histogram(folder / "scores.png", scores.numpy(), is_ood, title)
+    pictures.draw_extremes(folder / "extremes.png", split, scores)
+    if recorder.history:
+        _write_csv(folder / "history.csv", recorder.history)
+        pictures.draw_history(folder / "history.png", recorder.history, title)
+    if detector.can_reconstruct:
+        pictures.draw_reconstructions(folder / "reconstructions.png", detector, split)
+    if detector.can_sample:
+        samples = detector.sample(SAMPLES, generator=torch.Generator().manual_seed(trial.seed))
+        np.save(folder / "samples.npy", (samples * 255).round().to(torch.uint8).numpy())
+        pictures.save_grid(folder / "samples.png", samples)
+    if recorder.trace is not None:
+        recorder.trace.save(folder / "trace", title)
+        _write_csv(folder / "trace" / "trace.csv", recorder.trace.rows)
+
+
+def _write_csv(path: Path, rows: list[dict[str, float]]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, fieldnames=list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def environment(device: str) -> dict[str, Any]:
+    """Give what a result was computed with: versions, processor, threads."""
+    processor = torch.cuda.get_device_name() if device.startswith("cuda") else _processor()
+    return {
+        "oodbench": version("oodbench"),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "system": platform.system(),
+        "device": device,
+        "processor": processor,
+        "threads": torch.get_num_threads(),
+    }
+
+
+def _processor() -> str:
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _reset_peak_memory() -> None:
+    """Let Linux forget the peak of earlier trials in this process; elsewhere the peak is the process's."""
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+
+
+def peak_memory_mb() -> float:
+    """Largest resident memory of this process in MB (10⁶ bytes), on Linux since the trial began."""
+    with suppress(OSError):
+        for line in Path("/proc/self/status").read_text(encoding="ascii", errors="ignore").splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024 / 1e6
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6

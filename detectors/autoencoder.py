@@ -1,0 +1,230 @@
+"""What the autoencoders share: encode, pass the bottleneck, decode, and measure the error."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+import torch
+from sklearn.exceptions import NotFittedError
+from torch import Tensor, nn, special
+from torch.nn import functional
+
+from oodbench.detectors.base import Detector, DetectorError, Monitor, Shape, check_images
+from oodbench.detectors.networks import Decoder, Encoder
+from oodbench.detectors.training import bfloat16_pays, in_batches, seeded, train
+
+
+@dataclass
+class Pass:
+    """What a batch of n images became on its way through an autoencoder.
+
+    Attributes
+    ----------
+    logits : Tensor
+        (n, C, H, W); their sigmoid is the reconstruction.
+    latents : Tensor
+        (n, L), before a memory; the mean of a posterior.
+    penalty : Tensor or None
+        (n,), what training adds to the reconstruction error.
+    """
+
+    logits: Tensor
+    latents: Tensor
+    penalty: Tensor | None = None
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class Autoencoder(Detector):
+    """Base of AE, VAE, MemAE and MemVAE.
+
+    Where a parameter is None, `DEFAULTS` gives the value for grey or colour images.
+
+    Parameters
+    ----------
+    latent_size : int, optional
+        Length of the latent vector.
+    channels : sequence of int, optional
+        Channels of the encoder's convolutions; each halves the image.
+    epochs : int, optional
+        Passes over the training images.
+    batch_size : int
+        Images a step.
+    learning_rate : float
+        Peak of the one-cycle schedule.
+    likelihood : {"bernoulli", "gaussian"}, optional
+        Reconstruction error of an image, summed over pixels: binary cross-entropy above that of a perfect
+        reconstruction (the deviance), or squared error.
+    bfloat16 : bool, optional
+        Train under bfloat16 autocast, if the hardware has it.
+    seed : int
+        Of the initial weights, the shuffling and the noise.
+    device : str
+        ``cpu`` or ``cuda``.
+    """
+
+    latent_size: int | None = None
+    channels: tuple[int, ...] | None = None
+    epochs: int | None = None
+    batch_size: int = 128
+    learning_rate: float = 2e-3
+    likelihood: str | None = None
+    bfloat16: bool | None = None
+    seed: int = 0
+    device: str = "cpu"
+
+    can_reconstruct: ClassVar[bool] = True
+    DEFAULTS: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "grey": {"channels": (16, 32, 64), "epochs": 20, "likelihood": "bernoulli", "bfloat16": False},
+        "colour": {"channels": (32, 64, 128), "epochs": 20, "likelihood": "gaussian", "bfloat16": True},
+    }
+
+    # ------------------------------------------------------------------ what a method defines
+
+    encoder_features: ClassVar[int] = 1
+    """Numbers that the encoder gives for each latent unit."""
+
+    @abstractmethod
+    def _pass(self, images: Tensor, noise: torch.Generator | None) -> Pass:
+        """Send images (n, C, H, W) through the network; without `noise` nothing is drawn at random."""
+
+    @abstractmethod
+    def _draw_latents(self, n: int, generator: torch.Generator | None) -> Tensor:
+        """Draw n new latents (n, L) on the CPU."""
+
+    def _bridge(self, latents: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Stand between encoder and decoder: latents (n, L) to the decoder's input, and a penalty (n,)."""
+        return latents, None
+
+    def _score(self, error: Tensor, penalty: Tensor | None) -> Tensor:
+        """Combine reconstruction error (n,) and penalty (n,) into the score (n,)."""
+        return error if penalty is None else error + penalty
+
+    def _after_training(self, latents: Tensor) -> None:
+        """Fit what needs the training images' latents (N, L), on the CPU."""
+
+    # ------------------------------------------------------------------ the interface
+
+    def hyperparameters(self, shape: Shape) -> dict[str, Any]:
+        """Give every hyperparameter, defaults for images of `shape` (C, H, W) filled in."""
+        given = super().hyperparameters(shape)
+        defaults = self.DEFAULTS["grey" if shape[0] == 1 else "colour"]
+        filled = {key: defaults.get(key) if value is None else value for key, value in given.items()}
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in filled.items()}
+
+    def fit(self, images: Tensor, *, monitor: Monitor | None = None) -> Self:
+        """Train on normal images (N, C, H, W); see `Detector.fit`."""
+        check_images(images)
+        monitor = monitor or Monitor()
+        with seeded(self.seed, self.device) as generator:
+            channels, height, width = images.shape[1:]
+            self._build((channels, height, width))
+            settings = self.settings_
+            train(
+                self.network_,
+                self._objective,
+                images.to(self.device, memory_format=torch.channels_last),
+                epochs=settings["epochs"],
+                batch_size=settings["batch_size"],
+                learning_rate=settings["learning_rate"],
+                bfloat16=settings["bfloat16"] and bfloat16_pays(self.device),
+                generator=generator,
+                monitor=monitor,
+            )
+            self._after_training(self._latents(images))
+        return self
+
+    def score(self, images: Tensor) -> Tensor:
+        """Score images (N, C, H, W) by the method's error, (N,); see `Detector.score`."""
+        self._check(images)
+
+        def score(batch: Tensor) -> Tensor:
+            passed = self._pass(batch, None)
+            return self._score(self._error(passed.logits, batch), passed.penalty)
+
+        return self._in_batches(score, images)
+
+    def reconstruct(self, images: Tensor) -> Tensor:
+        """Decode what images (N, C, H, W) were encoded to; see `Detector.reconstruct`."""
+        self._check(images)
+        return self._in_batches(lambda batch: self._pass(batch, None).logits.sigmoid(), images)
+
+    def sample(self, n: int, *, generator: torch.Generator | None = None) -> Tensor:
+        """Decode n new latents to images (n, C, H, W); see `Detector.sample`."""
+        self._check_fitted()
+        latents = self._draw_latents(n, generator).unsqueeze(-1).unsqueeze(-1)
+        return self._in_batches(
+            lambda batch: self.network_["decoder"](self._bridge(batch.flatten(1))[0]).sigmoid(), latents
+        )
+
+    def health(self, images: Tensor) -> dict[str, float]:
+        """Add to the method's own signs the variance of reconstructions across images (N, C, H, W)."""
+        reconstructions = self.reconstruct(images)
+        return {"reconstruction_variance": float(reconstructions.var(0, correction=0).mean())}
+
+    def state(self) -> dict[str, Tensor]:
+        """Give weights, image shape and what was fitted after training."""
+        self._check_fitted()
+        weights = {f"network.{key}": value for key, value in self.network_.state_dict().items()}
+        return {**super().state(), **weights, "shape": torch.tensor(self.shape_)}
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """Rebuild the network for the stored image shape, and take over its weights."""
+        channels, height, width = state["shape"].tolist()
+        self._build((channels, height, width))
+        prefix = "network."
+        self.network_.load_state_dict({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)})
+        super().restore({k: v for k, v in state.items() if not k.startswith(prefix) and k != "shape"})
+
+    # ------------------------------------------------------------------ how it is done
+
+    def _build(self, shape: Shape) -> None:
+        """Make the untrained network for images of a shape."""
+        self.shape_ = shape
+        self.settings_ = self.hyperparameters(shape)
+        if self.settings_["likelihood"] not in ("bernoulli", "gaussian"):
+            raise DetectorError(f"likelihood is 'bernoulli' or 'gaussian', not {self.settings_['likelihood']!r}.")
+        self.network_ = nn.ModuleDict(self._modules(shape)).to(memory_format=torch.channels_last).to(self.device)
+
+    def _modules(self, shape: Shape) -> dict[str, nn.Module]:
+        """Give the network's parts by name."""
+        channels, latent_size = self.settings_["channels"], self.settings_["latent_size"]
+        return {
+            "encoder": Encoder(shape, channels, latent_size * self.encoder_features),
+            "decoder": Decoder(shape, channels, latent_size),
+        }
+
+    def _objective(self, images: Tensor, noise: torch.Generator | None) -> tuple[Tensor, Tensor]:
+        passed = self._pass(images, noise)
+        error = self._error(passed.logits, images)
+        return (error if passed.penalty is None else error + passed.penalty), error
+
+    def _error(self, logits: Tensor, images: Tensor) -> Tensor:
+        """Reconstruction error (n,), summed over pixels; 0 where the reconstruction is perfect."""
+        logits = logits.float()
+        if self.settings_["likelihood"] == "bernoulli":
+            # less the cross-entropy of a perfect reconstruction, or else an image with much grey in it scores high
+            least = special.entr(images) + special.entr(1 - images)
+            error = functional.binary_cross_entropy_with_logits(logits, images, reduction="none") - least
+        else:
+            error = functional.mse_loss(logits.sigmoid(), images, reduction="none")
+        total: Tensor = error.flatten(1).sum(1)
+        return total
+
+    def _latents(self, images: Tensor) -> Tensor:
+        """Latents (N, L) of images, on the CPU."""
+        return self._in_batches(lambda batch: self._pass(batch, None).latents.T, images).T
+
+    def _in_batches(self, function: Any, images: Tensor) -> Tensor:
+        self.network_.eval()
+        return in_batches(function, images, torch.device(self.device)).cpu()
+
+    def _check_fitted(self) -> None:
+        if not hasattr(self, "network_"):
+            raise NotFittedError(f"This {type(self).__name__} is not fitted yet: call fit(images) first.")
+
+    def _check(self, images: Tensor) -> None:
+        self._check_fitted()
+        check_images(images, self.shape_)

@@ -1,0 +1,63 @@
+"""Ex-post density estimation (Ghosh et al., "From variational to deterministic autoencoders", ICLR 2020, §4).
+
+A deterministic autoencoder has no prior to sample from; a Gaussian mixture fitted to the training images' latents,
+after training, serves as one.
+"""
+
+from __future__ import annotations
+
+import torch
+from sklearn.mixture import GaussianMixture
+from torch import Tensor
+
+
+def fit_mixture(latents: Tensor, *, components: int, seed: int) -> dict[str, Tensor]:
+    """Fit a Gaussian mixture with full covariances.
+
+    Parameters
+    ----------
+    latents : Tensor
+        float32 (N, L).
+    components : int
+        How many Gaussians at most; fewer where there are few latents.
+    seed : int
+        Of the initial clustering.
+
+    Returns
+    -------
+    dict of str to Tensor
+        ``weights`` (K,), ``means`` (K, L) and ``factors`` (K, L, L), the covariances' Cholesky factors; float64.
+    """
+    points = latents.double().numpy()
+    # a component needs several points to have a covariance at all
+    components = max(1, min(components, len(points) // 10))
+    if len(points) == 1:  # scikit-learn asks for two
+        points = points.repeat(2, axis=0)
+    mixture = GaussianMixture(components, random_state=seed, reg_covar=1e-4).fit(points)
+    return {
+        "weights": torch.from_numpy(mixture.weights_),
+        "means": torch.from_numpy(mixture.means_),
+        "factors": torch.linalg.cholesky(torch.from_numpy(mixture.covariances_)),
+    }
+
+
+def sample_mixture(mixture: dict[str, Tensor], n: int, generator: torch.Generator | None) -> Tensor:
+    """Draw points from a mixture.
+
+    Parameters
+    ----------
+    mixture : dict of str to Tensor
+        What `fit_mixture` gave.
+    n : int
+        How many.
+    generator : torch.Generator, optional
+        Source of randomness.
+
+    Returns
+    -------
+    Tensor
+        float32 (n, L).
+    """
+    chosen = torch.multinomial(mixture["weights"], n, replacement=True, generator=generator)
+    noise = torch.randn(n, mixture["means"].shape[1], generator=generator, dtype=torch.float64)
+    return (mixture["means"][chosen] + torch.einsum("nij,nj->ni", mixture["factors"][chosen], noise)).float()

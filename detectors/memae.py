@@ -1,0 +1,31 @@
+"""MemAE: a memory-augmented autoencoder (Gong et al., "Memorizing Normality to Detect Anomaly", ICCV 2019)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from torch import Tensor
+
+from oodbench.detectors.ae import AE
+from oodbench.detectors.base import register
+from oodbench.detectors.memory import MemoryAugmented
+
+
+@register("memae")
+@dataclass(kw_only=True, eq=False, repr=False)
+class MemAE(MemoryAugmented, AE):
+    """Autoencoder that decodes what its memory returns; scores by reconstruction error.
+
+    Trained on ``L = d(x, D(ẑ)) + α H(ŵ)`` with ẑ read from the memory by the query E(x) (Gong et al. 2019, equation
+    10); scored by d alone, as the paper does. Samples read the memory at latents from a Gaussian mixture (see `AE`).
+    """
+
+    DEFAULTS: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "grey": {**AE.DEFAULTS["grey"], **MemoryAugmented.MEMORY_DEFAULTS["grey"]},
+        "colour": {**AE.DEFAULTS["colour"], **MemoryAugmented.MEMORY_DEFAULTS["colour"]},
+    }
+
+    def _score(self, error: Tensor, penalty: Tensor | None) -> Tensor:
+        return error

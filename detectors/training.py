@@ -1,0 +1,132 @@
+"""The training loop that the autoencoders share."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from oodbench.detectors.base import FitDivergedError, Monitor
+
+Objective = Callable[[Tensor, torch.Generator | None], tuple[Tensor, Tensor]]
+"""Images (N, C, H, W) and a source of noise (None: none) to loss and reconstruction error, each (N,)."""
+
+
+@contextmanager
+def seeded(seed: int, device: str) -> Iterator[torch.Generator]:
+    """Make torch deterministic inside, and leave its global random state as it was.
+
+    Parameters
+    ----------
+    seed : int
+        Seeds the initial weights, and the generator that is handed out.
+    device : str
+        Where that generator draws.
+    """
+    with torch.random.fork_rng(devices=[device] if device.startswith("cuda") else []):
+        torch.manual_seed(seed)
+        yield torch.Generator(device).manual_seed(seed)
+
+
+def bfloat16_pays(device: str) -> bool:
+    """Whether the hardware multiplies bfloat16 natively; elsewhere it is emulated, and slower than float32."""
+    if device.startswith("cuda"):
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+
+
+def train(
+    network: nn.Module,
+    objective: Objective,
+    images: Tensor,
+    *,
+    epochs: int,
+    batch_size: int,
+    learning_rate: float,
+    bfloat16: bool,
+    generator: torch.Generator,
+    monitor: Monitor,
+) -> None:
+    """Minimise an objective with Adam and a one-cycle schedule (Smith & Topin 2018).
+
+    Parameters
+    ----------
+    network : Module
+        What is trained, on the device of `images`.
+    objective : callable
+        See `Objective`.
+    images : Tensor
+        float32 (N, C, H, W) in [0, 1].
+    epochs, batch_size : int
+        How long, and how many images a step.
+    learning_rate : float
+        The schedule's peak.
+    bfloat16 : bool
+        Whether convolutions and matrix products run under autocast.
+    generator : torch.Generator
+        Shuffles the images and draws the objective's noise.
+    monitor : Monitor
+        Is told loss and reconstruction error after every epoch, of its held-out images too.
+
+    Raises
+    ------
+    FitDivergedError
+        The loss is no longer finite.
+    """
+    device = images.device.type
+    batches = math.ceil(len(images) / batch_size)
+    optimizer = torch.optim.Adam(network.parameters(), lr=learning_rate, fused=True)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=epochs * batches)
+    for epoch in range(1, epochs + 1):
+        network.train()
+        totals = torch.zeros(2, device=images.device)
+        order = torch.randperm(len(images), generator=generator, device=images.device)
+        for chosen in order.split(batch_size):
+            with torch.autocast(device, torch.bfloat16, enabled=bfloat16):
+                loss, error = objective(images[chosen], generator)
+            loss.mean().backward()
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+            schedule.step()
+            totals += torch.stack((loss.detach().sum(), error.detach().sum()))
+        loss_mean, error_mean = (totals / len(images)).tolist()
+        if not math.isfinite(loss_mean):
+            raise FitDivergedError(
+                f"The loss was {loss_mean} after epoch {epoch} of {epochs}: training diverged. Try a smaller "
+                f"learning_rate than {learning_rate:g}."
+            )
+        measures = {"loss": loss_mean, "reconstruction_error": error_mean}
+        if monitor.validation is not None:
+            held_out = in_batches(lambda batch: torch.stack(objective(batch, None)), monitor.validation, images.device)
+            measures["validation_loss"], measures["validation_reconstruction_error"] = held_out.mean(1).tolist()
+        monitor.report(epoch, epochs, measures)
+
+
+@torch.inference_mode()
+def in_batches(
+    function: Callable[[Tensor], Tensor], images: Tensor, device: torch.device, *, size: int = 500
+) -> Tensor:
+    """Apply a function of images in batches of bounded memory.
+
+    Parameters
+    ----------
+    function : callable
+        Takes images (n, C, H, W); gives a tensor whose last axis (of two at most), or first (of more), is n long.
+    images : Tensor
+        (N, C, H, W).
+    device : torch.device
+        Where the function works.
+    size : int
+        Images a batch.
+
+    Returns
+    -------
+    Tensor
+        The parts joined along that axis.
+    """
+    parts = [function(batch.to(device, memory_format=torch.channels_last)) for batch in images.split(size)]
+    return torch.cat(parts, dim=-1 if parts[0].ndim <= 2 else 0)
