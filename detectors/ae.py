@@ -31,6 +31,7 @@ class AE(Autoencoder):
     mixture_components: int = 10
 
     DEFAULTS: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "tiny": {**Autoencoder.DEFAULTS["tiny"], "latent_size": 8},
         "grey": {**Autoencoder.DEFAULTS["grey"], "latent_size": 16},
         "colour": {**Autoencoder.DEFAULTS["colour"], "latent_size": 64},
     }

@@ -13,6 +13,7 @@ from torch import Tensor, nn, special
 from torch.nn import functional
 
 from oodbench.detectors.base import Detector, DetectorError, Monitor, Shape, check_images
+from oodbench.detectors.complexity import complexity
 from oodbench.detectors.networks import Decoder, Encoder
 from oodbench.detectors.training import bfloat16_pays, in_batches, seeded, train
 
@@ -36,21 +37,29 @@ class Pass:
     penalty: Tensor | None = None
 
 
+def kind_of(shape: Shape) -> str:
+    """Say for images (C, H, W) which defaults suit them: "tiny" (of at most 16 × 16 pixels), "grey" or "colour"."""
+    channels, height, width = shape
+    if height * width <= 16 * 16:
+        return "tiny"
+    return "grey" if channels == 1 else "colour"
+
+
 @dataclass(kw_only=True, eq=False, repr=False)
 class Autoencoder(Detector):
     """Base of AE, VAE, MemAE and MemVAE.
 
-    Where a parameter is None, `DEFAULTS` gives the value for grey or colour images.
+    Where a parameter is None, `DEFAULTS` gives the value for the kind of image (see `kind_of`).
 
     Parameters
     ----------
     latent_size : int, optional
         Length of the latent vector.
-    channels : sequence of int, optional
+    channels : sequence of int
         Channels of the encoder's convolutions; each halves the image.
     epochs : int, optional
         Passes over the training images.
-    batch_size : int
+    batch_size : int, optional
         Images a step.
     learning_rate : float
         Peak of the one-cycle schedule.
@@ -59,6 +68,9 @@ class Autoencoder(Detector):
         reconstruction (the deviance), or squared error.
     bfloat16 : bool, optional
         Train under bfloat16 autocast, if the hardware has it.
+    complexity_power : float
+        The score is divided by this power of the image's complexity (see `oodbench.detectors.complexity`); at 0 it is
+        the score of the method's paper.
     seed : int
         Of the initial weights, the shuffling and the noise.
     device : str
@@ -66,19 +78,21 @@ class Autoencoder(Detector):
     """
 
     latent_size: int | None = None
-    channels: tuple[int, ...] | None = None
+    channels: tuple[int, ...] = (16, 32, 64)
     epochs: int | None = None
-    batch_size: int = 128
+    batch_size: int | None = None
     learning_rate: float = 2e-3
     likelihood: str | None = None
     bfloat16: bool | None = None
+    complexity_power: float = 0.5
     seed: int = 0
     device: str = "cpu"
 
     can_reconstruct: ClassVar[bool] = True
     DEFAULTS: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "grey": {"channels": (16, 32, 64), "epochs": 20, "likelihood": "bernoulli", "bfloat16": False},
-        "colour": {"channels": (32, 64, 128), "epochs": 20, "likelihood": "gaussian", "bfloat16": True},
+        "tiny": {"epochs": 60, "batch_size": 32, "likelihood": "bernoulli", "bfloat16": False},
+        "grey": {"epochs": 15, "batch_size": 128, "likelihood": "bernoulli", "bfloat16": False},
+        "colour": {"epochs": 12, "batch_size": 128, "likelihood": "gaussian", "bfloat16": True},
     }
 
     # ------------------------------------------------------------------ what a method defines
@@ -110,7 +124,7 @@ class Autoencoder(Detector):
     def hyperparameters(self, shape: Shape) -> dict[str, Any]:
         """Give every hyperparameter, defaults for images of `shape` (C, H, W) filled in."""
         given = super().hyperparameters(shape)
-        defaults = self.DEFAULTS["grey" if shape[0] == 1 else "colour"]
+        defaults = self.DEFAULTS[kind_of(shape)]
         filled = {key: defaults.get(key) if value is None else value for key, value in given.items()}
         return {key: list(value) if isinstance(value, tuple) else value for key, value in filled.items()}
 
@@ -142,7 +156,8 @@ class Autoencoder(Detector):
 
         def score(batch: Tensor) -> Tensor:
             passed = self._pass(batch, None)
-            return self._score(self._error(passed.logits, batch), passed.penalty)
+            scores = self._score(self._error(passed.logits, batch), passed.penalty)
+            return scores / complexity(batch).pow(self.settings_["complexity_power"])
 
         return self._in_batches(score, images)
 

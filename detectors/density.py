@@ -6,9 +6,15 @@ after training, serves as one.
 
 from __future__ import annotations
 
+import warnings
+
 import torch
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 from torch import Tensor
+
+ITERATIONS = 20
+"""Of expectation-maximisation, at most."""
 
 
 def fit_mixture(latents: Tensor, *, components: int, seed: int) -> dict[str, Tensor]:
@@ -33,7 +39,10 @@ def fit_mixture(latents: Tensor, *, components: int, seed: int) -> dict[str, Ten
     components = max(1, min(components, len(points) // 10))
     if len(points) == 1:  # scikit-learn asks for two
         points = points.repeat(2, axis=0)
-    mixture = GaussianMixture(components, random_state=seed, reg_covar=1e-4).fit(points)
+    mixture = GaussianMixture(components, random_state=seed, reg_covar=1e-4, max_iter=ITERATIONS)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # samples do not profit from the last digits
+        mixture.fit(points)
     return {
         "weights": torch.from_numpy(mixture.weights_),
         "means": torch.from_numpy(mixture.means_),

@@ -23,8 +23,7 @@ class MemAE(MemoryAugmented, AE):
     """
 
     DEFAULTS: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "grey": {**AE.DEFAULTS["grey"], **MemoryAugmented.MEMORY_DEFAULTS["grey"]},
-        "colour": {**AE.DEFAULTS["colour"], **MemoryAugmented.MEMORY_DEFAULTS["colour"]},
+        kind: {**defaults, **MemoryAugmented.MEMORY_DEFAULTS[kind]} for kind, defaults in AE.DEFAULTS.items()
     }
 
     def _score(self, error: Tensor, penalty: Tensor | None) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -119,7 +120,7 @@ class Memory(nn.Module):
             "dead_queries": float((attention.amax(-1) <= self.threshold).float().mean()),
             "active_slots": float((usage > 0.1 / slots).float().mean()),
             "slots_per_query": float((weights > 0).float().mean()),
-            "slot_usage_entropy": float(entropy(usage)) / float(torch.log(torch.tensor(float(max(slots, 2))))),
+            "slot_usage_entropy": entropy(usage).item() / math.log(max(slots, 2)),
         }
 
 
@@ -162,6 +163,7 @@ class MemoryAugmented(Autoencoder):
     entropy_weight: float = 2e-4
 
     MEMORY_DEFAULTS: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "tiny": {"memory_size": 100},
         "grey": {"memory_size": 100},
         "colour": {"memory_size": 500},
     }
@@ -180,8 +182,14 @@ class MemoryAugmented(Autoencoder):
         read, weights = self.network_["memory"](latents)
         return read, self.settings_["entropy_weight"] * entropy(weights)
 
+    def _after_training(self, latents: Tensor) -> None:
+        # the memory ignores a query's length, and so may whoever models the queries
+        super()._after_training(functional.normalize(latents, dim=-1))
+
     def health(self, images: Tensor) -> dict[str, float]:
         """Add the memory's signs (see `Memory.health`) to the autoencoder's."""
+        memory = self.network_["memory"]
+        assert isinstance(memory, Memory)
         with torch.inference_mode():
-            signs = self.network_["memory"].health(self._latents(images).to(self.device))
+            signs = memory.health(self._latents(images).to(self.device))
         return {**super().health(images), **signs}

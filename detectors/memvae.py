@@ -20,7 +20,13 @@ class MemVAE(MemoryAugmented, VAE):
     scored by the same sum with z at the mean of q. Samples read the memory at z ~ N(0, I).
     """
 
+    # the attention ignores a latent's length, so that a latent needs to be long beside its noise: small latents, or β
+    CHANGES: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "tiny": {"kl_weight": 0.1},
+        "grey": {"latent_size": 16},
+        "colour": {"kl_weight": 0.1},
+    }
     DEFAULTS: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "grey": {**VAE.DEFAULTS["grey"], **MemoryAugmented.MEMORY_DEFAULTS["grey"]},
-        "colour": {**VAE.DEFAULTS["colour"], **MemoryAugmented.MEMORY_DEFAULTS["colour"]},
+        kind: {**defaults, **MemoryAugmented.MEMORY_DEFAULTS[kind], **changes}
+        for (kind, defaults), changes in zip(VAE.DEFAULTS.items(), CHANGES.values(), strict=True)
     }

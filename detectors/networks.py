@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -32,6 +33,33 @@ def pyramid(shape: Shape, levels: int) -> list[tuple[int, int]]:
     return sizes
 
 
+SLOPE = 0.2
+"""Of the leaky rectifiers, for negative values."""
+
+
+def initialise(network: nn.Module) -> None:
+    """Draw weights so that signals keep their size from layer to layer (He et al., ICCV 2015).
+
+    With torch's own initial weights they shrink, and training starts on a plateau: on MNIST and CIFAR-10 eight epochs
+    then reach a higher loss.
+
+    Parameters
+    ----------
+    network : Module
+        Whose convolutions and linear layers are changed in place.
+    """
+    for layer in network.modules():
+        if not isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+            continue
+        inputs = layer.in_features if isinstance(layer, nn.Linear) else layer.in_channels * layer.weight[0, 0].numel()
+        if isinstance(layer, nn.ConvTranspose2d):  # each pixel gets only some of the kernel
+            inputs = inputs // math.prod(layer.stride)
+        gain = 1.0 if isinstance(layer, nn.Linear) else nn.init.calculate_gain("leaky_relu", SLOPE)
+        nn.init.normal_(layer.weight, std=gain / math.sqrt(inputs))
+        if layer.bias is not None:
+            nn.init.zeros_(layer.bias)
+
+
 class Encoder(nn.Sequential):
     """Strided convolutions and one linear layer: images (N, C, H, W) to features (N, F).
 
@@ -49,8 +77,9 @@ class Encoder(nn.Sequential):
         height, width = pyramid(shape, len(channels))[-1]
         layers: list[nn.Module] = []
         for inputs, outputs in pairwise((shape[0], *channels)):
-            layers += [nn.Conv2d(inputs, outputs, 3, stride=2, padding=1), nn.LeakyReLU(0.2, inplace=True)]
+            layers += [nn.Conv2d(inputs, outputs, 3, stride=2, padding=1), nn.LeakyReLU(SLOPE, inplace=True)]
         super().__init__(*layers, nn.Flatten(), nn.Linear(channels[-1] * height * width, features))
+        initialise(self)
 
 
 class Decoder(nn.Module):
@@ -78,10 +107,11 @@ class Decoder(nn.Module):
             # a transposed convolution of stride 2 gives 2s - 1 pixels, and one more where the size was even
             padding = (large[0] - 2 * small[0] + 1, large[1] - 2 * small[1] + 1)
             layers += [
-                nn.LeakyReLU(0.2, inplace=True),
+                nn.LeakyReLU(SLOPE, inplace=True),
                 nn.ConvTranspose2d(inputs, outputs, 3, stride=2, padding=1, output_padding=padding),
             ]
         self.layers = nn.Sequential(*layers)
+        initialise(self)
 
     def forward(self, latents: Tensor) -> Tensor:
         """Decode.

@@ -23,15 +23,16 @@ class VAE(Autoencoder):
 
     Parameters
     ----------
-    kl_weight : float
+    kl_weight : float, optional
         β (Higgins et al. 2017); 1 is the ELBO.
     """
 
-    kl_weight: float = 1.0
+    kl_weight: float | None = None
 
     DEFAULTS: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "grey": {**Autoencoder.DEFAULTS["grey"], "latent_size": 32},
-        "colour": {**Autoencoder.DEFAULTS["colour"], "latent_size": 128},
+        "tiny": {**Autoencoder.DEFAULTS["tiny"], "latent_size": 8, "kl_weight": 1.0},
+        "grey": {**Autoencoder.DEFAULTS["grey"], "latent_size": 32, "kl_weight": 1.0},
+        "colour": {**Autoencoder.DEFAULTS["colour"], "latent_size": 128, "kl_weight": 0.3},
     }
     encoder_features: ClassVar[int] = 2
 
@@ -42,7 +43,7 @@ class VAE(Autoencoder):
         if noise is not None:
             latents = mean + (0.5 * log_variance).exp() * torch.empty_like(mean).normal_(generator=noise)
         read, addressing = self._bridge(latents)
-        penalty = self.kl_weight * divergence
+        penalty = self.settings_["kl_weight"] * divergence
         return Pass(self.network_["decoder"](read), mean, penalty if addressing is None else penalty + addressing)
 
     def _draw_latents(self, n: int, generator: torch.Generator | None) -> Tensor:

@@ -1,0 +1,238 @@
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from oodbench.benchmark import engine
+from oodbench.benchmark.display import Display
+from oodbench.benchmark.errors import UsageError
+from oodbench.benchmark.plan import Plugins, Trial
+from oodbench.benchmark.store import PARTIAL, Store
+from oodbench.datasets import DatasetError
+
+PLUGIN = Path(__file__).with_name("plugin_for_tests.py")
+QUICK = (("epochs", 3),)
+
+
+@pytest.fixture(scope="module")
+def with_tests() -> Plugins:
+    return Plugins.load([PLUGIN])
+
+
+def run(trials: list[Trial], plugins: Plugins, folder: Path, **more: object) -> engine.Summary:
+    return engine.run(trials, plugins, Store.at(folder), data=folder, **more)  # type: ignore[arg-type]
+
+
+def scores(folder: Path, trial: Trial) -> np.ndarray:  # type: ignore[type-arg]
+    with np.load(Store.at(folder).run_folder(trial) / "scores.npz") as stored:
+        return np.array(stored["score"])
+
+
+class Steps(Display):
+    def __init__(self) -> None:
+        self.seen: list[tuple[Trial, int, int]] = []
+
+    def progress(self, trial: Trial, step: int, steps: int) -> None:
+        self.seen.append((trial, step, steps))
+
+
+def test_a_trial_leaves_a_result_and_a_run_folder(plugins: Plugins, tmp_path: Path) -> None:
+    trial = Trial("digits", "memvae", 3, 0, QUICK)
+    steps = Steps()
+    assert run([trial], plugins, tmp_path, display=steps).done == 1
+    assert (trial, 0, 1) in steps.seen
+    assert (trial, 3, 3) in steps.seen
+    store = Store.at(tmp_path)
+    result = store.read(trial)
+    assert result is not None
+    assert result["status"] == "done"
+    assert result["hyperparameters"]["epochs"] == 3
+    assert result["hyperparameters"]["latent_size"] is not None
+    assert result["environment"]["threads"] == 1
+    assert result["peak_memory_mb"] > 50
+    assert {"dead_queries", "active_units", "reconstruction_variance"} <= set(result["health"])
+    folder = store.run_folder(trial)
+    assert {path.name for path in folder.iterdir()} == {
+        *("model.json", "model.safetensors", "scores.npz", "history.csv", "samples.npy"),
+        *("roc.png", "scores.png", "history.png", "reconstructions.png", "extremes.png", "samples.png"),
+    }
+    assert len(scores(tmp_path, trial)) == result["test_images"] == 540
+    assert list(pd.read_csv(folder / "history.csv")["step"]) == [1, 2, 3]
+    assert not list(tmp_path.rglob(f"{PARTIAL}*"))
+
+
+def test_what_is_done_is_not_done_again_unless_forced(plugins: Plugins, tmp_path: Path) -> None:
+    trials = [Trial("digits", "ae", k, 0, QUICK) for k in (0, 1)]
+    assert run(trials[:1], plugins, tmp_path).done == 1
+    path = Store.at(tmp_path).result_path(trials[0])
+    before = path.stat().st_mtime_ns
+    summary = run(trials, plugins, tmp_path)
+    assert (summary.done, summary.skipped) == (1, 1)
+    assert path.stat().st_mtime_ns == before
+    other = Store.at(tmp_path).result_path(trials[1]).stat().st_mtime_ns
+    assert run(trials[:1], plugins, tmp_path, force=True).done == 1
+    assert path.stat().st_mtime_ns > before
+    assert Store.at(tmp_path).result_path(trials[1]).stat().st_mtime_ns == other
+
+
+@pytest.mark.parametrize("key", ["fingerprint", "hyperparameters"])
+def test_a_stale_result_is_computed_again(plugins: Plugins, tmp_path: Path, key: str) -> None:
+    trial = Trial("digits", "ae", 0, 0, QUICK)
+    run([trial], plugins, tmp_path)
+    store = Store.at(tmp_path)
+    fresh = store.read(trial)
+    assert fresh is not None
+    store.write(trial, {**fresh, key: "of other code"})
+    assert run([trial], plugins, tmp_path).done == 1
+    again = store.read(trial)
+    assert again is not None
+    assert again[key] == fresh[key]
+
+
+def test_same_scores_alone_beside_others_and_again(plugins: Plugins, tmp_path: Path) -> None:
+    trials = [Trial("digits", name, 1, 5, QUICK) for name in ("ae", "vae", "memae", "memvae")]
+    run(trials, plugins, tmp_path / "beside", jobs=2)
+    run(trials[2:3], plugins, tmp_path / "alone", jobs=1)
+    assert np.array_equal(scores(tmp_path / "beside", trials[2]), scores(tmp_path / "alone", trials[2]))
+    run(trials[2:3], plugins, tmp_path / "alone", jobs=1, force=True)
+    assert np.array_equal(scores(tmp_path / "beside", trials[2]), scores(tmp_path / "alone", trials[2]))
+
+
+def test_trace_is_kept_and_changes_nothing(plugins: Plugins, tmp_path: Path) -> None:
+    trial = Trial("digits", "memvae", 2, 0, QUICK)
+    run([trial], plugins, tmp_path)
+    before = scores(tmp_path, trial)
+    assert run([trial], plugins, tmp_path, trace=True).done == 1  # it was done, but without a trace
+    assert np.array_equal(scores(tmp_path, trial), before)
+    folder = Store.at(tmp_path).run_folder(trial) / "trace"
+    assert {path.name for path in folder.iterdir()} == {
+        *("trace.csv", "trace.png", "epoch-001.png", "epoch-002.png", "epoch-003.png")
+    }
+    rows = pd.read_csv(folder / "trace.csv")
+    result = Store.at(tmp_path).read(trial)
+    assert result is not None
+    assert rows["auroc"].iloc[-1] == pytest.approx(result["auroc"])
+    assert {"error_train", "error_test_normal", "error_test_ood"} <= set(rows.columns)
+    assert run([trial], plugins, tmp_path, trace=True).done == 0
+
+
+def test_a_failure_is_recorded_with_its_cause_and_the_others_go_on(with_tests: Plugins, tmp_path: Path) -> None:
+    names = ["test-raises", "test-mean", "test-nan", "test-shape"]
+    trials = [Trial("digits", name, 0, 0) for name in names]
+    diverging = Trial("digits", "ae", 0, 0, (("epochs", 3), ("learning_rate", 1e30)))
+    summary = run([*trials, diverging], with_tests, tmp_path)
+    assert summary.done == 5
+    store = Store.at(tmp_path)
+    causes = {result["detector"]: result["error"] for result in summary.failed}
+    assert causes["test-raises"] == "RuntimeError: this detector\nalways raises"
+    assert "NaN" in causes["test-nan"]
+    assert "score gave shape (540, 1) for 540 images" in causes["test-shape"]
+    assert "training diverged" in causes["ae"]
+    mean = store.read(trials[1])
+    assert mean is not None
+    assert mean["status"] == "done"
+    assert mean["auroc"] > 0.9
+    stored = store.read(trials[0])
+    assert stored is not None
+    assert "plugin_for_tests.py" in stored["traceback"]
+    assert not store.run_folder(trials[0]).exists()
+    assert run(trials, with_tests, tmp_path).done == 3  # what failed is tried again, what is done is not
+
+
+def test_a_trial_whose_process_dies_is_tried_again(with_tests: Plugins, tmp_path: Path) -> None:
+    remembers = Trial("digits", "test-dies", 0, 0, (("memory", str(tmp_path / "died")),))
+    others = [Trial("digits", "test-mean", k, 0) for k in range(4)]
+    summary = run([remembers, *others], with_tests, tmp_path, jobs=2)
+    assert (summary.done, summary.failed) == (5, [])
+
+
+def test_a_trial_whose_process_always_dies_is_a_failure(with_tests: Plugins, tmp_path: Path) -> None:
+    trials = [Trial("digits", "test-dies", 0, 0), *(Trial("digits", "test-mean", k, 0) for k in range(3))]
+    summary = run(trials, with_tests, tmp_path, jobs=1)
+    assert summary.done == 4
+    (failed,) = summary.failed
+    assert "its process died 2 times" in failed["error"]
+    assert Store.at(tmp_path).read(trials[0])["status"] == "failed"  # type: ignore[index]
+
+
+def command(folder: Path, *more: str) -> list[str]:
+    program = Path(sys.executable).with_name("bench")
+    return [str(program), "run", "--dataset", "digits", "--out", str(folder), "--jobs", "2", *more]
+
+
+def wait_for(what: object, seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not what():  # type: ignore[operator]
+        assert time.monotonic() < end, "it took too long"
+        time.sleep(0.02)
+
+
+def processes_with(word: str) -> list[str]:
+    return [
+        path.parent.name
+        for path in Path("/proc").glob("[0-9]*/cmdline")
+        if path.exists() and word.encode() in path.read_bytes()
+    ]
+
+
+@pytest.mark.parametrize("results", [0, 2])
+def test_killed_at_any_moment_and_resumed(plugins: Plugins, tmp_path: Path, results: int) -> None:
+    """SIGKILL to the whole run; then no file is half there, and the same command does only what is missing."""
+    select = ["--detector", "vae", "--class", "0", "--class", "1", "--class", "2", "--class", "3"]
+    select += ["--set", "vae.epochs=60"]
+    store = Store.at(tmp_path)
+    process = subprocess.Popen(command(tmp_path, *select), stdout=subprocess.DEVNULL, start_new_session=True)
+    runs = store.runs / "digits"
+    wait_for(lambda: len(list(store.results.rglob("*.json"))) >= results and runs.exists())
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    wait_for(lambda: not processes_with(str(tmp_path)))
+    time.sleep(0.3)  # its workers end with it
+    finished = {path: path.stat().st_mtime_ns for path in store.results.rglob("class-*.json")}
+    assert len(finished) < 4
+    for path in finished:
+        assert json.loads(path.read_text())["status"] == "done"
+    done = subprocess.run(command(tmp_path, *select), capture_output=True, text=True, check=True)
+    assert f"4 trials: {len(finished)} done already, {4 - len(finished)} to run" in done.stdout
+    assert {path: path.stat().st_mtime_ns for path in finished} == finished
+    assert len(store.read_all()) == 4
+    assert not list(tmp_path.rglob(f"{PARTIAL}*"))
+    undisturbed = Trial("digits", "vae", 3, 0, (("epochs", 60),))
+    run([undisturbed], plugins, tmp_path / "again")
+    assert np.array_equal(scores(tmp_path / "again", undisturbed), scores(tmp_path, undisturbed))
+
+
+def test_interrupted(tmp_path: Path) -> None:
+    more = ["--plugin", str(PLUGIN), "--detector", "test-slow", "--class", "0"]
+    process = subprocess.Popen(command(tmp_path, *more), stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    wait_for(lambda: list(tmp_path.rglob(f"{PARTIAL}*/digits-test-labels.npy")))
+    time.sleep(2)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert errors == "Interrupted. Everything that had finished is stored: the same command goes on from there.\n"
+    assert not list(tmp_path.rglob(f"{PARTIAL}*"))
+
+
+def test_missing_data_stops_before_anything_runs(
+    plugins: Plugins, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torchvision.datasets.MNIST.mirrors", ["http://127.0.0.1:1/"])
+    with pytest.raises(DatasetError, match="could not be downloaded"):
+        run([Trial("mnist", "ae", 0, 0)], plugins, tmp_path)
+    assert Store.at(tmp_path).read_all() == []
+
+
+def test_device() -> None:
+    with pytest.raises(UsageError, match="--device is auto, cpu or cuda, not 'tpu'"):
+        engine.choose_device("tpu")
+    assert engine.choose_device("cpu") == "cpu"
+    assert engine.choose_device("auto") in ("cpu", "cuda")

@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from PIL import Image
+
+from oodbench.benchmark import leaderboard
+from oodbench.benchmark.errors import UsageError
+from oodbench.benchmark.plan import Trial
+from oodbench.benchmark.statistics import Statistics
+from oodbench.benchmark.store import Result, Store
+from tests.benchmark.made_up import row
+
+
+def stored(folder: Path, results: list[Result]) -> Store:
+    store = Store.at(folder)
+    for one in results:
+        changes = tuple(sorted(one["changes"].items()))
+        store.write(Trial(one["dataset"], one["detector"], one["normal_class"], one["seed"], changes), one)
+    return store
+
+
+def cells(table: str, detector: str) -> list[str]:
+    (line,) = (line for line in table.splitlines() if f" {detector} " in line)
+    return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+RESULTS = (
+    row("vae", [0.9, 0.75]) + row("vae", [0.9, 0.85], seed=1) + row("ae", [0.5, 0.8]) + row("ae", [0.5, 0.8], seed=1)
+)
+
+
+def test_headline() -> None:
+    table = leaderboard.headline_table(Statistics(RESULTS))
+    # the second class is a tie, so that its ranks are shared
+    assert cells(table, "vae") == ["1", "vae", "0.850 ± 0.035", "1.25", "10 s", "yes"]
+    assert cells(table, "ae")[2] == "0.650 ± 0.000"
+
+
+def test_best_of_each_column_is_bold() -> None:
+    table = leaderboard.class_table(Statistics(row("vae", [0.9, 0.75]) + row("ae", [0.5, 0.8])), "mnist")
+    assert cells(table, "vae") == ["vae", "**0.900**", "0.750", "0.825"]
+    assert cells(table, "ae") == ["ae", "0.500", "**0.800**", "0.650"]
+
+
+def test_an_incomplete_row_says_so_and_is_not_ranked() -> None:
+    statistics = Statistics(row("vae", [0.99, 0.99, 0.99])[:2] + row("ae", [0.5, 0.5, 0.5]))
+    assert cells(leaderboard.headline_table(statistics), "vae")[:3] == ["—", "vae", "2/3"]
+    assert cells(leaderboard.headline_table(statistics), "ae")[:3] == ["1", "ae", "0.500"]
+    assert cells(leaderboard.class_table(statistics, "mnist"), "vae") == ["vae", "**0.990**", "**0.990**", "—", "2/3"]
+
+
+def test_a_failed_trial_is_a_visible_cell_with_its_cause() -> None:
+    failed = {**row("vae", [0, 0])[1], "status": "failed", "error": "FitDivergedError: the loss\nwas nan"}
+    del failed["auroc"]
+    page = leaderboard.render(Statistics([*row("vae", [0.9, 0.9])[:1], failed]))
+    assert "| 0.900 | failed |" in page.replace("   ", " ").replace("  ", " ")
+    assert "- mnist, normal class 1, vae, seed 0: FitDivergedError: the loss was nan" in page
+
+
+def test_a_sick_model_is_marked() -> None:
+    sick = row("memae", [0.6, 0.6], health={"dead_queries": 0.5, "reconstruction_variance": 0.1})
+    page = leaderboard.render(Statistics(sick[:1] + row("memae", [0.6, 0.6], health={"dead_queries": 0.0})[1:]))
+    assert "0.600 ⚠" in page
+    assert "⚠ mnist, normal class 0, memae, seed 0: 50% of the queries find no memory slot" in page
+    assert "1 of them is sick" in page
+
+
+def test_mixed_code_versions_are_said() -> None:
+    results = row("vae", [0.9, 0.9])
+    results[0] = {**results[0], "fingerprint": "other"}
+    assert "results of vae were computed by different versions of the code" in leaderboard.render(Statistics(results))
+    assert "Mixed" not in leaderboard.render(Statistics(row("vae", [0.9, 0.9])))
+
+
+def test_files_are_written_and_checked(tmp_path: Path) -> None:
+    store = stored(tmp_path, RESULTS)
+    page = leaderboard.update(store)
+    assert page.read_text().startswith("# Leaderboard")
+    assert leaderboard.check(store) == []
+    table = pd.read_csv(tmp_path / "results.csv")
+    assert list(table.columns[:8]) == [
+        *("dataset", "detector", "normal_class", "seed", "auroc", "aupr_out", "aupr_in", "fpr95")
+    ]
+    assert len(table) == len(RESULTS)
+    with Image.open(tmp_path / "plots" / "mnist-auroc.png") as image:
+        assert image.width > 300
+
+
+@pytest.mark.parametrize("spoil", ["README.md", "results.csv", "plots/mnist-auroc.png"])
+def test_check_notices_what_is_missing_or_does_not_match(tmp_path: Path, spoil: str) -> None:
+    store = stored(tmp_path, RESULTS)
+    leaderboard.update(store)
+    (tmp_path / spoil).unlink()
+    assert any(f"{spoil} is missing" in problem for problem in leaderboard.check(store))
+
+
+def test_check_notices_a_changed_result(tmp_path: Path) -> None:
+    store = stored(tmp_path, RESULTS)
+    leaderboard.update(store)
+    stored(tmp_path, [{**RESULTS[0], "auroc": 0.91}])
+    problems = "; ".join(leaderboard.check(store))
+    assert "README.md does not match" in problems
+    assert "results.csv does not match" in problems
+    assert "mnist-auroc.png was drawn from other results" in problems
+
+
+def test_plots_without_results_are_removed(tmp_path: Path) -> None:
+    store = stored(tmp_path, RESULTS)
+    (tmp_path / "plots").mkdir()
+    Image.new("RGB", (4, 4)).save(tmp_path / "plots" / "mnist-samples-old.png")
+    leaderboard.update(store)
+    assert [path.name for path in (tmp_path / "plots").iterdir()] == ["mnist-auroc.png"]
+
+
+def test_the_page_depends_on_the_results_only(tmp_path: Path) -> None:
+    first = leaderboard.update(stored(tmp_path / "a", RESULTS)).read_text()
+    assert leaderboard.update(stored(tmp_path / "b", RESULTS[::-1])).read_text() == first
+
+
+def test_no_results(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"There are no results in .* run `bench run` first"):
+        leaderboard.update(Store.at(tmp_path))

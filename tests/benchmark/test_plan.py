@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import pytest
+
+from oodbench.benchmark.errors import UsageError
+from oodbench.benchmark.plan import Plugins, Trial, plan
+
+
+def test_everything(plugins: Plugins) -> None:
+    trials = plan(plugins)
+    assert len(trials) == len(set(trials)) == len(plugins.detectors.plugins) * 2 * 10
+    assert {trial.dataset for trial in trials} == {"mnist", "cifar10"}
+
+
+def test_narrowed_along_every_axis(plugins: Plugins) -> None:
+    trials = plan(plugins, detectors=["vae", "ae"], datasets=["mnist"], classes=["3"], seeds=[7])
+    assert trials == [Trial("mnist", "vae", 3, 7), Trial("mnist", "ae", 3, 7)]
+
+
+def test_classes_by_number_and_by_name(plugins: Plugins) -> None:
+    trials = plan(plugins, detectors=["ae"], datasets=["cifar10"], classes=["cat", "3", "Truck"])
+    assert [trial.normal_class for trial in trials] == [3, 9]
+
+
+def test_settings_reach_their_detector_only(plugins: Plugins) -> None:
+    memvae, vae = plan(
+        plugins,
+        detectors=["memvae", "vae"],
+        datasets=["mnist"],
+        classes=[0],
+        settings=["memvae.memory_size=200", "memvae.channels=[8,16]"],
+    )
+    assert memvae.label == "memvae@channels=[8, 16],memory_size=200"
+    assert str(memvae.path) == "mnist/memvae@channels=8,16,memory_size=200/class-0_seed-0"
+    assert vae.label == "vae"
+    assert "--set memvae.memory_size=200" in memvae.command
+
+
+@pytest.mark.parametrize(
+    ("selection", "message"),
+    [
+        ({"detectors": ["memvea"]}, "Unknown detector 'memvea': did you mean memvae"),
+        ({"datasets": ["cifar"]}, "Unknown dataset 'cifar': did you mean cifar10"),
+        ({"datasets": ["imagenet"]}, "Unknown dataset 'imagenet': there are cifar10, digits, fashion-mnist, mnist"),
+        ({"datasets": ["cifar10"], "classes": ["car"]}, "Unknown class of cifar10 'car': did you mean cat"),
+        ({"datasets": ["mnist"], "classes": ["10"]}, "Unknown class of mnist '10': did you mean"),
+        ({"datasets": ["mnist"], "classes": ["-1"]}, "Unknown class of mnist '-1'"),
+        ({"settings": ["vae.latent=3"]}, "Unknown parameter of vae 'latent': did you mean latent_size"),
+        ({"settings": ["vae.seed=3"]}, "Unknown parameter of vae 'seed'"),
+        ({"settings": ["vea.latent_size=3"]}, "did you mean vae"),
+        ({"settings": ["latent_size"]}, "not of the form detector.parameter=value"),
+    ],
+)
+def test_what_does_not_exist_is_answered_with_what_does(
+    plugins: Plugins, selection: dict[str, list[str]], message: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        plan(plugins, **selection)  # type: ignore[arg-type]

@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+import pytest
+
+from oodbench.benchmark import registry as module
+from oodbench.benchmark.errors import UsageError
+from oodbench.benchmark.fingerprint import fingerprint
+from oodbench.benchmark.plan import Plugins
+from oodbench.benchmark.registry import Registry
+from oodbench.detectors import Detector
+
+PLUGIN = '''
+"""A detector for the tests."""
+import torch
+from oodbench.detectors import Detector, register
+
+@register("NAME")
+class Mine(Detector):
+    """Distance to the mean image."""
+
+    can_sample = False
+
+    def fit(self, images, *, monitor=None):
+        self.mean_ = images.mean(0)
+        return self
+
+    def score(self, images):
+        return (images - self.mean_).square().flatten(1).sum(1)
+'''
+
+
+def write(path: Path, name: str) -> Path:
+    path.write_text(PLUGIN.replace("NAME", name))
+    return path
+
+
+def test_built_in() -> None:
+    found = Registry(Detector)
+    assert {"ae", "vae", "memae", "memvae"} <= set(found.plugins)
+    assert found.broken == []
+    assert found.plugins["memae"].source == "built in"
+    assert found.plugins["memae"].summary.startswith("Autoencoder that decodes")
+
+
+def test_local_file(tmp_path: Path) -> None:
+    path = write(tmp_path / "my-detector.py", "mine")
+    plugins = Plugins.load([path])
+    assert plugins.detectors["mine"].__name__ == "Mine"
+    assert plugins.detectors.plugins["mine"].source == f"file {path}"
+    assert "mine" not in Plugins.load().detectors.plugins
+    assert Plugins.load([path]).detectors["mine"] is plugins.detectors["mine"]
+
+
+def test_local_file_that_does_not_exist(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"nothing.py cannot be used.*there is no such Python file"):
+        Plugins.load([tmp_path / "nothing.py"])
+
+
+def test_local_file_that_raises_is_named_with_the_cause(tmp_path: Path) -> None:
+    (tmp_path / "broken.py").write_text("import no_such_module")
+    with pytest.raises(UsageError, match=r"broken.py cannot be used: ModuleNotFoundError: No module named"):
+        Plugins.load([tmp_path / "broken.py"])
+
+
+def test_a_name_that_is_taken_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="the name 'vae' is already taken by a detector from built in"):
+        Plugins.load([write(tmp_path / "taken.py", "vae")])
+
+
+def test_entry_points(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """One that works is found, one that raises is reported, and the rest goes on."""
+    write(tmp_path / "oodbench_test_plugin.py", "from-package")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    group = "oodbench.detectors"
+    points = [EntryPoint("a", "oodbench_test_plugin", group), EntryPoint("b", "no_such_package:Detector", group)]
+    monkeypatch.setattr(
+        module.importlib.metadata, "entry_points", lambda group: points if group == "oodbench.detectors" else []
+    )
+    found = Registry(Detector)
+    assert {"ae", "from-package"} <= set(found.plugins)
+    assert [broken.source for broken in found.broken] == ["entry point b"]
+    assert "no_such_package" in found.broken[0].cause
+
+
+def test_fingerprint_follows_the_code_but_not_the_comments(tmp_path: Path) -> None:
+    def of(name: str, change: str = "", to: str = "") -> str:
+        path = write(tmp_path / f"{name}.py", "mine")
+        path.write_text(path.read_text().replace(change, to) if change else path.read_text())
+        return fingerprint(Plugins.load([path]).detectors["mine"])
+
+    original = of("first")
+    assert of("second") == original
+    assert of("third", "        self.mean_", "        # a remark\n\n        self.mean_") == original
+    assert of("fourth", "Distance to the mean image.", "Something else.\n\n    Of two lines.\n    ") == original
+    assert of("fifth", "square()", "abs()") != original
+
+
+def test_fingerprint_includes_what_is_shared(monkeypatch: pytest.MonkeyPatch) -> None:
+    from oodbench.benchmark import fingerprint as hashing
+    from oodbench.detectors import memory, networks
+    from oodbench.detectors.memvae import MemVAE
+    from oodbench.detectors.vae import VAE
+
+    before = fingerprint(VAE), fingerprint(MemVAE)
+    original = hashing._code_of
+    monkeypatch.setattr(hashing, "_code_of", lambda m: original(m) + ("changed" if m is memory else ""))
+    assert fingerprint(VAE) == before[0]
+    assert fingerprint(MemVAE) != before[1]
+    monkeypatch.setattr(hashing, "_code_of", lambda m: original(m) + ("changed" if m is networks else ""))
+    assert fingerprint(VAE) != before[0]

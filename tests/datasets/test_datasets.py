@@ -1,0 +1,172 @@
+from __future__ import annotations
+
+import gzip
+import hashlib
+import shutil
+import tarfile
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+import torch
+from torchvision.datasets import CIFAR10 as TorchvisionCIFAR10
+from torchvision.datasets import MNIST as TorchvisionMNIST
+
+from oodbench.benchmark.plan import Plugins
+from oodbench.datasets import DatasetError
+from oodbench.datasets.cifar10 import CIFAR10
+from oodbench.datasets.digits import Digits
+from oodbench.datasets.fashion_mnist import FashionMNIST
+from oodbench.datasets.mnist import MNIST
+
+
+@pytest.mark.parametrize(
+    ("name", "train", "test"), [("mnist", 60_000, 10_000), ("cifar10", 50_000, 10_000), ("digits", 1_257, 540)]
+)
+def test_real_data(name: str, train: int, test: int, plugins: Plugins, data_dir: Path) -> None:
+    dataset = plugins.datasets[name](data_dir)
+    dataset.prepare()
+    for part, size in (("train", train), ("test", test)):
+        loaded = dataset.load(part)  # type: ignore[arg-type]
+        assert loaded.images.shape == (size, *dataset.shape)
+        assert loaded.images.dtype == torch.uint8
+        assert loaded.images.max() == 255
+        assert loaded.labels.dtype == torch.int64
+        assert set(loaded.labels.tolist()) == set(range(len(dataset.class_names)))
+
+
+def test_cifar_images_are_upright_and_in_colour(data_dir: Path) -> None:
+    images = CIFAR10(data_dir).load("train").images.float()
+    sky = images[(CIFAR10(data_dir).load("train").labels == 0), :, :4].mean((0, 2, 3))
+    assert sky[2] > sky[0]  # above aeroplanes it is blue: channels are red, green, blue and rows go down
+
+
+def test_digits_parts_do_not_overlap_and_never_change() -> None:
+    train, test = Digits(Path()).load("train"), Digits(Path()).load("test")
+    assert len(train.images) + len(test.images) == 1797
+    assert test.labels.bincount().tolist() == [54, 55, 53, 55, 54, 55, 54, 54, 52, 54]
+
+
+def copy_of_mnist(data_dir: Path, folder: Path) -> Path:
+    shutil.copytree(data_dir / "MNIST", folder / "MNIST")
+    return folder / "MNIST" / "raw" / "train-images-idx3-ubyte"
+
+
+def test_cut_off_file_is_named(data_dir: Path, tmp_path: Path) -> None:
+    images = copy_of_mnist(data_dir, tmp_path)
+    images.write_bytes(images.read_bytes()[:1_000_000])
+    with pytest.raises(DatasetError, match=r"train-images-idx3-ubyte is corrupt or cut off.*delete it"):
+        MNIST(tmp_path).prepare()
+
+
+def test_one_changed_byte_is_noticed(data_dir: Path, tmp_path: Path) -> None:
+    images = copy_of_mnist(data_dir, tmp_path)
+    content = bytearray(images.read_bytes())
+    content[12345] ^= 1
+    images.write_bytes(bytes(content))
+    with pytest.raises(DatasetError, match="train-images-idx3-ubyte is corrupt"):
+        MNIST(tmp_path).prepare()
+
+
+def test_corrupt_cifar_batch_is_named(data_dir: Path, tmp_path: Path) -> None:
+    shutil.copytree(data_dir / "cifar-10-batches-py", tmp_path / "cifar-10-batches-py")
+    (tmp_path / "cifar-10-batches-py" / "data_batch_3").write_bytes(b"not a batch")
+    with pytest.raises(DatasetError, match="data_batch_3 is corrupt"):
+        CIFAR10(tmp_path).prepare()
+
+
+def test_fashion_mnist_reads_the_idx_layout_and_notices_a_cut(data_dir: Path, tmp_path: Path) -> None:
+    images = copy_of_mnist(data_dir, tmp_path)
+    (tmp_path / "MNIST").rename(tmp_path / "FashionMNIST")  # the same format, so that its reader can be tested on it
+    dataset = FashionMNIST(tmp_path)
+    dataset.prepare()
+    assert dataset.load("test").images.shape == (10_000, 1, 28, 28)
+    images = tmp_path / "FashionMNIST" / "raw" / images.name
+    images.write_bytes(images.read_bytes()[:-1])
+    with pytest.raises(DatasetError, match=r"train-images-idx3-ubyte or .* cut off"):
+        dataset.prepare()
+
+
+# ------------------------------------------------------------------ downloads, from a server on this machine
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        pass
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[tuple[str, Path]]:
+    folder = tmp_path / "served"
+    folder.mkdir()
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder))) as httpd:
+        threading.Thread(target=httpd.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{httpd.server_port}/", folder
+        httpd.shutdown()
+
+
+@pytest.fixture
+def mnist_mirror(server: tuple[str, Path], data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Serve MNIST in place of its real mirrors."""
+    address, folder = server
+    resources = []
+    for path in sorted((data_dir / "MNIST" / "raw").glob("*-ubyte")):
+        packed = gzip.compress(path.read_bytes(), compresslevel=1)
+        (folder / f"{path.name}.gz").write_bytes(packed)
+        resources.append((f"{path.name}.gz", hashlib.md5(packed).hexdigest()))
+    monkeypatch.setattr(TorchvisionMNIST, "mirrors", [address])
+    monkeypatch.setattr(TorchvisionMNIST, "resources", resources)
+    return folder
+
+
+def test_download(mnist_mirror: Path, tmp_path: Path) -> None:
+    root = tmp_path / "data"
+    MNIST(root).prepare()
+    assert MNIST(root).load("test").images.shape == (10_000, 1, 28, 28)
+    assert not list(root.glob(".mnist-*"))
+
+
+def test_two_downloads_at_a_time(mnist_mirror: Path, tmp_path: Path) -> None:
+    root = tmp_path / "data"
+    with ThreadPoolExecutor(2) as pool:
+        for done in [pool.submit(MNIST(root).prepare) for _ in range(2)]:
+            done.result()
+    assert MNIST(root).missing() == []
+
+
+def test_spoilt_download_leaves_nothing_behind(mnist_mirror: Path, tmp_path: Path) -> None:
+    (mnist_mirror / "t10k-labels-idx1-ubyte.gz").write_bytes(b"spoilt")
+    root = tmp_path / "data"
+    with pytest.raises(DatasetError, match=r"-ubyte is missing and could not be downloaded.*--data-dir"):
+        MNIST(root).prepare()
+    assert [path for path in root.rglob("*") if path.name != ".mnist.lock"] == []
+
+
+def test_download_of_an_archive(
+    server: tuple[str, Path], data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address, folder = server
+    with tarfile.open(folder / "cifar.tar.gz", "w:gz", compresslevel=1) as archive:
+        archive.add(data_dir / "cifar-10-batches-py", "cifar-10-batches-py")
+    monkeypatch.setattr(TorchvisionCIFAR10, "url", f"{address}cifar.tar.gz")
+    monkeypatch.setattr(TorchvisionCIFAR10, "filename", "cifar.tar.gz")
+    monkeypatch.setattr(TorchvisionCIFAR10, "tgz_md5", hashlib.md5((folder / "cifar.tar.gz").read_bytes()).hexdigest())
+    root = tmp_path / "data"
+    CIFAR10(root).prepare()
+    assert CIFAR10(root).load("test").images.shape == (10_000, 3, 32, 32)
+
+
+def test_no_connection_names_the_file_and_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(TorchvisionMNIST, "mirrors", ["http://127.0.0.1:1/"])
+    with pytest.raises(DatasetError, match=r"train-images-idx3-ubyte is missing and could not be downloaded"):
+        MNIST(tmp_path / "data").prepare()
+
+
+def test_data_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(DatasetError, match="is missing and could not be downloaded"):
+        MNIST(tmp_path / "file" / "data").prepare()
