@@ -257,10 +257,15 @@ def _part(arrays: Path, dataset: str, part: str) -> Part:
 
 
 def _initialise() -> None:
-    """Make this process a worker: one thread, deaf to Ctrl-C, and not outliving its parent."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Make this process a worker of one thread."""
+    _follow_parent()
     torch.set_num_threads(1)
     threadpool_limits(1)
+
+
+def _follow_parent() -> None:
+    """Leave Ctrl-C to the parent process, and do not outlive it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
@@ -293,7 +298,7 @@ def _pool(jobs: int) -> Iterator[ProcessPoolExecutor]:
 def _progress() -> Iterator[Any]:
     """Lend a queue for the workers' reports; each has its own connection to it, so that a dying one cannot jam it."""
     manager = SyncManager(ctx=SPAWN)
-    manager.start(signal.signal, (signal.SIGINT, signal.SIG_IGN))
+    manager.start(_follow_parent)
     try:
         yield manager.Queue()
     finally:

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -175,12 +176,15 @@ def wait_for(what: object, seconds: float = 60) -> None:
         time.sleep(0.02)
 
 
-def processes_with(word: str) -> list[str]:
-    return [
-        path.parent.name
-        for path in Path("/proc").glob("[0-9]*/cmdline")
-        if path.exists() and word.encode() in path.read_bytes()
-    ]
+def processes_of(session: int) -> list[str]:
+    """Numbers of the living processes that were started in a session."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            state, _, _, its_session = path.read_text().rpartition(")")[2].split()[:4]
+            if int(its_session) == session and state != "Z":
+                found.append(path.parent.name)
+    return found
 
 
 @pytest.mark.parametrize("results", [0, 2])
@@ -194,8 +198,7 @@ def test_killed_at_any_moment_and_resumed(plugins: Plugins, tmp_path: Path, resu
     wait_for(lambda: len(list(store.results.rglob("*.json"))) >= results and runs.exists())
     process.send_signal(signal.SIGKILL)
     process.wait()
-    wait_for(lambda: not processes_with(str(tmp_path)))
-    time.sleep(0.3)  # its workers end with it
+    wait_for(lambda: not processes_of(process.pid))  # nothing outlives it
     finished = {path: path.stat().st_mtime_ns for path in store.results.rglob("class-*.json")}
     assert len(finished) < 4
     for path in finished:

@@ -124,6 +124,16 @@ def test_saved_and_loaded_gives_the_same_to_the_last_bit(cls: type[Detector], tm
     assert {path.suffix for path in tmp_path.iterdir()} == {".json", ".safetensors"}
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@every
+def test_gpu_agrees_with_cpu(cls: type[Detector], tmp_path: Path) -> None:
+    images = blobs(9, (3, 32, 32), seed=2)
+    detector = fitted(cls, blobs(40, (3, 32, 32)), device="cuda")
+    detector.save(tmp_path)
+    assert torch.allclose(cls.load(tmp_path, device="cpu").score(images), detector.score(images), rtol=1e-3)
+    assert detector.sample(3).device.type == "cpu"
+
+
 def test_a_model_of_another_detector_is_refused(tmp_path: Path) -> None:
     fitted(AE).save(tmp_path)
     with pytest.raises(DetectorError, match="holds a model of 'ae', not of 'vae'"):
