@@ -23,8 +23,8 @@ class MemVAE(MemoryAugmented, VAE):
     # the attention ignores a latent's length, so that a latent needs to be long beside its noise: small latents, or β
     CHANGES: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "tiny": {"kl_weight": 0.1},
-        "grey": {"latent_size": 16},
-        "colour": {"kl_weight": 0.1},
+        "grey": {"latent_size": 16, "kl_weight": 1.0},
+        "colour": {"latent_size": 128, "kl_weight": 0.1},
     }
     DEFAULTS: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         kind: {**defaults, **MemoryAugmented.MEMORY_DEFAULTS[kind], **changes}

@@ -31,8 +31,8 @@ class VAE(Autoencoder):
 
     DEFAULTS: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "tiny": {**Autoencoder.DEFAULTS["tiny"], "latent_size": 8, "kl_weight": 1.0},
-        "grey": {**Autoencoder.DEFAULTS["grey"], "latent_size": 32, "kl_weight": 1.0},
-        "colour": {**Autoencoder.DEFAULTS["colour"], "latent_size": 128, "kl_weight": 0.3},
+        "grey": {**Autoencoder.DEFAULTS["grey"], "latent_size": 32, "kl_weight": 3.0},
+        "colour": {**Autoencoder.DEFAULTS["colour"], "latent_size": 64, "kl_weight": 1.0},
     }
     encoder_features: ClassVar[int] = 2
 
