@@ -140,10 +140,19 @@ def render(statistics: Statistics, plots: Sequence[Plot] = ()) -> str:
             "The other measures, as means over all classes. AUPR: average precision with OOD (out) or normal (in) as "
             "positive. FPR95: the share of normal images flagged when 95 % of the OOD images are; lower is better.",
             measures_table(statistics, dataset),
-            *(f"![{plot.caption}](plots/{plot.name})" for plot in plots if plot.dataset == dataset),
+            *_images([plot for plot in plots if plot.dataset == dataset]),
         ]
     blocks += _health(statistics) + _failures(statistics) + _how(statistics)
     return "\n\n".join(blocks) + "\n"
+
+
+def _images(plots: Sequence[Plot]) -> list[str]:
+    """Show plots below each other, and those of single detectors side by side."""
+    shown = [f"![{plot.caption}](plots/{plot.name})" for plot in plots if not plot.detector]
+    single = {plot.detector: f"![{plot.caption}](plots/{plot.name})" for plot in plots if plot.detector}
+    if single:
+        shown += ["Samples, a row for each normal class:", _markdown(list(single), [list(single.values())])]
+    return shown
 
 
 def headline_table(statistics: Statistics) -> str:

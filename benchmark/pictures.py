@@ -38,7 +38,7 @@ def figure(path: Path, *, size: tuple[float, float] = (5.2, 4.0), **subplots: An
     for one in np.ravel(axes):
         one.spines[["top", "right"]].set_visible(False)
     yield axes
-    drawing.savefig(path, dpi=110)
+    drawing.savefig(path, dpi=110, bbox_inches="tight", pad_inches=0.08)
 
 
 def save_grid(path: Path, images: Tensor, *, columns: int = COLUMNS) -> None:

@@ -36,6 +36,8 @@ class Plot:
         What it shows.
     dataset : str
         Where on the page it belongs.
+    detector : str
+        Whose it is; empty if it shows all.
     digest : str
         Of the results that it shows.
     draw : callable or None
@@ -45,6 +47,7 @@ class Plot:
     name: str
     caption: str
     dataset: str
+    detector: str
     digest: str
     draw: Callable[[Path], None] | None
 
@@ -84,11 +87,11 @@ def plots_of(statistics: Statistics, store: Store) -> list[Plot]:
         rows = statistics.done[statistics.done["dataset"] == dataset]
         digest = _digest(rows)
         heat_map = partial(draw_heat_map, statistics=statistics, dataset=dataset)
-        plots.append(Plot(f"{dataset}-auroc.png", "AUROC by normal class", dataset, digest, heat_map))
+        plots.append(Plot(f"{dataset}-auroc.png", "AUROC by normal class", dataset, "", digest, heat_map))
         runs = _first_seed_runs(rows, store)
         curves = partial(draw_roc_panels, statistics=statistics, dataset=dataset, runs=runs)
         plots.append(
-            Plot(f"{dataset}-roc.png", "ROC curves by normal class", dataset, digest, curves if runs else None)
+            Plot(f"{dataset}-roc.png", "ROC curves by normal class", dataset, "", digest, curves if runs else None)
         )
         for detector in statistics.by_class(dataset).index:
             mine = {key: folder for key, folder in runs.items() if key[0] == detector}
@@ -99,7 +102,7 @@ def plots_of(statistics: Statistics, store: Store) -> list[Plot]:
             whole = len(mine) == statistics.classes_done(dataset, detector)
             name, caption = f"{dataset}-samples-{detector}.png", f"Samples of {detector}, a row for each normal class"
             of_detector = _digest(rows[rows["detector"] == detector])
-            plots.append(Plot(name, caption, dataset, of_detector, samples if mine and whole else None))
+            plots.append(Plot(name, caption, dataset, detector, of_detector, samples if mine and whole else None))
     return plots
 
 
