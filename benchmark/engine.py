@@ -33,7 +33,10 @@ from oodbench.detectors.base import Monitor
 ATTEMPTS = 2
 """How often a trial is begun whose worker process dies."""
 
-SPAWN = multiprocessing.get_context("spawn")  # a forked torch may hang on its own locks
+# Workers are forked from a server process that has imported everything once and done nothing with it: a fork of this
+# process could inherit locks that other threads hold, and spawned processes would each import torch anew.
+PROCESSES = multiprocessing.get_context("forkserver")
+PROCESSES.set_forkserver_preload(["oodbench.benchmark.engine"])
 
 
 @dataclass(frozen=True)
@@ -283,7 +286,7 @@ def _end_with_parent() -> None:
 def _pool(jobs: int) -> Iterator[ProcessPoolExecutor]:
     """Lend a pool of workers that are killed, not waited for, when something interrupts."""
     others = set(multiprocessing.active_children())
-    pool = ProcessPoolExecutor(jobs, mp_context=SPAWN, initializer=_initialise)
+    pool = ProcessPoolExecutor(jobs, mp_context=PROCESSES, initializer=_initialise)
     try:
         yield pool
     except BaseException:
@@ -297,7 +300,7 @@ def _pool(jobs: int) -> Iterator[ProcessPoolExecutor]:
 @contextmanager
 def _progress() -> Iterator[Any]:
     """Lend a queue for the workers' reports; each has its own connection to it, so that a dying one cannot jam it."""
-    manager = SyncManager(ctx=SPAWN)
+    manager = SyncManager(ctx=PROCESSES)
     manager.start(_follow_parent)
     try:
         yield manager.Queue()

@@ -47,10 +47,8 @@ def update(store: Store) -> Path:
     for plot in plots:
         if plot.draw is not None:
             plot.save(folder / plot.name)
-    wanted = {plot.name: plot.digest for plot in plots}
-    for path in folder.glob("*.png"):
-        if stored_digest(path) != wanted.get(path.name):
-            path.unlink()
+    for path in _outdated(folder, plots):
+        path.unlink()
     for name, text in _texts(statistics, store, plots).items():
         write_text(store.leaderboard / name, text)
     return store.leaderboard / "README.md"
@@ -83,15 +81,19 @@ def check(store: Store) -> list[str]:
             problems.append(f"{path} is missing")
         elif path.read_text(encoding="utf-8") != text:
             problems.append(f"{path} does not match the results")
-    wanted = {plot.name: plot.digest for plot in plots}
-    for path in sorted((store.leaderboard / "plots").glob("*.png")):
-        if stored_digest(path) != wanted.get(path.name):
-            problems.append(f"{path} was drawn from other results")
+    folder = store.leaderboard / "plots"
+    problems += [f"{path} was drawn from other results" for path in _outdated(folder, plots)]
     for dataset in statistics.datasets:
-        path = store.leaderboard / "plots" / f"{dataset}-auroc.png"
+        path = folder / f"{dataset}-auroc.png"
         if not path.is_file():
             problems.append(f"{path} is missing")
     return problems
+
+
+def _outdated(folder: Path, plots: Sequence[Plot]) -> list[Path]:
+    """Pictures that show other results than the stored ones."""
+    current = {(plot.name, plot.digest) for plot in plots}
+    return [path for path in sorted(folder.glob("*.png")) if (path.name, stored_digest(path)) not in current]
 
 
 def _statistics(store: Store) -> Statistics:

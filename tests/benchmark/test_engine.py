@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from numpy.typing import NDArray
 
 from oodbench.benchmark import engine
 from oodbench.benchmark.display import Display
@@ -32,7 +33,7 @@ def run(trials: list[Trial], plugins: Plugins, folder: Path, **more: object) -> 
     return engine.run(trials, plugins, Store.at(folder), data=folder, **more)  # type: ignore[arg-type]
 
 
-def scores(folder: Path, trial: Trial) -> np.ndarray:  # type: ignore[type-arg]
+def scores(folder: Path, trial: Trial) -> NDArray[np.float32]:
     with np.load(Store.at(folder).run_folder(trial) / "scores.npz") as stored:
         return np.array(stored["score"])
 

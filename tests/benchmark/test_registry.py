@@ -5,12 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from oodbench.benchmark import registry as module
 from oodbench.benchmark.errors import UsageError
 from oodbench.benchmark.fingerprint import fingerprint
 from oodbench.benchmark.plan import Plugins
-from oodbench.benchmark.registry import Registry
-from oodbench.detectors import Detector
 
 PLUGIN = '''
 """A detector for the tests."""
@@ -38,7 +35,7 @@ def write(path: Path, name: str) -> Path:
 
 
 def test_built_in() -> None:
-    found = Registry(Detector)
+    found = Plugins.load().detectors
     assert {"ae", "vae", "memae", "memvae"} <= set(found.plugins)
     assert found.broken == []
     assert found.plugins["memae"].source == "built in"
@@ -77,9 +74,9 @@ def test_entry_points(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     group = "oodbench.detectors"
     points = [EntryPoint("a", "oodbench_test_plugin", group), EntryPoint("b", "no_such_package:Detector", group)]
     monkeypatch.setattr(
-        module.importlib.metadata, "entry_points", lambda group: points if group == "oodbench.detectors" else []
+        "importlib.metadata.entry_points", lambda group: points if group == "oodbench.detectors" else []
     )
-    found = Registry(Detector)
+    found = Plugins.load().detectors
     assert {"ae", "from-package"} <= set(found.plugins)
     assert [broken.source for broken in found.broken] == ["entry point b"]
     assert "no_such_package" in found.broken[0].cause

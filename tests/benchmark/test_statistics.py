@@ -10,7 +10,7 @@ def test_mean_over_classes_and_deviation_over_seeds() -> None:
     statistics = Statistics(row("vae", [0.8, 0.6]) + row("vae", [0.9, 0.9], seed=1))
     seeds = statistics.by_seed("mnist", "vae")
     assert seeds.to_dict() == pytest.approx({0: 0.7, 1: 0.9})
-    assert statistics.by_class("mnist").loc["vae"].to_list() == pytest.approx([0.85, 0.75])
+    assert list(statistics.by_class("mnist").loc["vae"]) == pytest.approx([0.85, 0.75])
 
 
 def test_a_mean_needs_all_classes() -> None:
@@ -58,4 +58,4 @@ def test_a_failed_trial_is_not_a_number() -> None:
     statistics = Statistics([*row("vae", [0.8, 0.6])[:1], failed])
     assert statistics.failures("mnist", "vae") == {1}
     assert statistics.ranked == []
-    assert statistics.by_class("mnist").loc["vae"].isna().to_list() == [False, True]
+    assert list(statistics.by_class("mnist").loc["vae"].isna()) == [False, True]
