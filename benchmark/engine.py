@@ -11,7 +11,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from multiprocessing.managers import SyncManager
@@ -187,9 +187,11 @@ def _run_all(tasks: Sequence[Task], jobs: int, progress: Any, display: Display) 
             pending: dict[Future[Result], Task] = {pool.submit(execute, task): task for task in tasks}
             while pending:
                 finished, _ = wait(pending, timeout=0.2, return_when=FIRST_COMPLETED)
+                waiting = {task.trial for task in pending.values()}
                 for trial, step, steps in _drain(progress):
-                    running.add(trial)
-                    display.progress(trial, step, steps)
+                    if trial in waiting:  # a report may arrive after the result
+                        running.add(trial)
+                        display.progress(trial, step, steps)
                 for future in finished:
                     task = pending.pop(future)
                     try:
@@ -202,7 +204,9 @@ def _run_all(tasks: Sequence[Task], jobs: int, progress: Any, display: Display) 
                     yield result
         tasks = []
         for task in lost:
-            attempts[task.trial] = attempts.get(task.trial, 0) + (task.trial in running)
+            # where nothing had begun, starting a worker is what fails, and every trial is concerned
+            begun = task.trial in running or not running
+            attempts[task.trial] = attempts.get(task.trial, 0) + begun
             if attempts[task.trial] < ATTEMPTS:
                 tasks.append(task)
                 continue
@@ -231,7 +235,8 @@ class _Reporter(Monitor):
 
     def report(self, step: int, steps: int, measures: Mapping[str, float]) -> None:
         del measures
-        self.queue.put((self.trial, step, steps))
+        with suppress(OSError, EOFError):  # a trial does not fail because nobody listens
+            self.queue.put((self.trial, step, steps))
 
 
 def execute(task: Task) -> Result:
@@ -312,7 +317,7 @@ def _drain(progress: Any) -> Iterator[tuple[Trial, int, int]]:
     while True:
         try:
             yield progress.get_nowait()
-        except queue.Empty:
+        except (queue.Empty, OSError, EOFError):
             return
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from rich.table import Table
 
+from oodbench.benchmark.capabilities import can_reconstruct, can_sample
 from oodbench.benchmark.display import duration
 from oodbench.benchmark.errors import UsageError
 from oodbench.benchmark.metrics import METRICS
@@ -21,7 +22,7 @@ def plugin_tables(plugins: Plugins) -> list[Table]:
     )
     for name, detector in sorted(plugins.detectors.plugins.items()):
         cls = detector.cls
-        detectors.add_row(name, detector.summary, _yes(cls.can_sample), _yes(cls.can_reconstruct), detector.source)
+        detectors.add_row(name, detector.summary, _yes(can_sample(cls)), _yes(can_reconstruct(cls)), detector.source)
     datasets = Table("dataset", "what it is", "images", "classes", "from", title="Datasets", title_justify="left")
     for name, dataset in sorted(plugins.datasets.plugins.items()):
         channels, height, width = dataset.cls.shape

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+from oodbench.benchmark.capabilities import can_sample
 from oodbench.benchmark.errors import UsageError
 from oodbench.benchmark.pictures import save_grid
 from oodbench.benchmark.plan import Plugins, Trial
@@ -36,7 +37,7 @@ def sample_stored(trial: Trial, plugins: Plugins, store: Store, *, n: int, seed:
         The detector cannot sample, its model is not there, or the picture cannot be written.
     """
     detector = plugins.detectors[trial.detector]
-    if not detector.can_sample:
+    if not can_sample(detector):
         raise UsageError(f"{trial.detector} cannot sample; `bench list` shows which detectors can.")
     folder = store.run_folder(trial)
     if not (folder / "model.json").is_file():

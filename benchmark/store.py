@@ -80,7 +80,7 @@ class Store:
                 raise UsageError(
                     f"{folder} cannot be written to ({error.strerror}): choose another folder with --out."
                 ) from error
-            for left in folder.rglob(f"{PARTIAL}*"):
+            for left in sorted(folder.rglob(f"{PARTIAL}*")):
                 if not _is_running(int(left.name.removeprefix(PARTIAL).partition("-")[0])):
                     remove(left)
 

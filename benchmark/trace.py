@@ -9,6 +9,7 @@ from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
 from oodbench.benchmark import pictures
+from oodbench.benchmark.capabilities import can_reconstruct
 from oodbench.datasets.split import Split, as_float
 from oodbench.detectors.base import Detector
 
@@ -58,7 +59,7 @@ class Trace:
         is_ood = [False] * len(scores["test_normal"]) + [True] * len(scores["test_ood"])
         row["auroc"] = float(roc_auc_score(is_ood, torch.cat([scores["test_normal"], scores["test_ood"]])))
         row |= {f"score_{name}": float(values.mean()) for name, values in scores.items()}
-        if self.detector.can_reconstruct:
+        if can_reconstruct(type(self.detector)):
             shown = []
             for name, images in self.images.items():
                 reconstructions = self.detector.reconstruct(images)

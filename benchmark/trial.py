@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import platform
 import resource
 import sys
@@ -16,10 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 
 from oodbench.benchmark import pictures
+from oodbench.benchmark.capabilities import can_reconstruct, can_sample
 from oodbench.benchmark.fingerprint import fingerprint
 from oodbench.benchmark.metrics import detection_metrics
 from oodbench.benchmark.plan import Plugins, Trial
@@ -82,7 +83,7 @@ def describe(trial: Trial, plugins: Plugins, device: str) -> Result:
         "classes": len(names),
         "seed": trial.seed,
         "changes": dict(trial.changes),
-        "can_sample": detector.can_sample,
+        "can_sample": can_sample(detector),
         "command": trial.command,
         "environment": environment(device),
     }
@@ -186,9 +187,9 @@ def _fill(folder: Path, detector: Detector, split: Split, scores: Tensor, record
     if recorder.history:
         _write_csv(folder / "history.csv", recorder.history)
         pictures.draw_history(folder / "history.png", recorder.history, title)
-    if detector.can_reconstruct:
+    if can_reconstruct(type(detector)):
         pictures.draw_reconstructions(folder / "reconstructions.png", detector, split)
-    if detector.can_sample:
+    if can_sample(type(detector)):
         samples = detector.sample(SAMPLES, generator=torch.Generator().manual_seed(trial.seed))
         np.save(folder / "samples.npy", (samples * 255).round().to(torch.uint8).numpy())
         pictures.save_grid(folder / "samples.png", samples)
@@ -198,10 +199,7 @@ def _fill(folder: Path, detector: Detector, split: Split, scores: Tensor, record
 
 
 def _write_csv(path: Path, rows: list[dict[str, float]]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, fieldnames=list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
+    pd.DataFrame(rows).to_csv(path, index=False)
 
 
 def environment(device: str) -> dict[str, Any]:

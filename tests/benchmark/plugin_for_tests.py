@@ -17,8 +17,6 @@ from oodbench.detectors import Detector, Monitor, register
 class MeanImage(Detector):
     """Distance to the mean training image."""
 
-    can_sample = False
-
     def fit(self, images: Tensor, *, monitor: Monitor | None = None) -> Self:
         self.mean_ = images.mean(0)
         return self

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -163,6 +164,15 @@ def test_a_trial_whose_process_always_dies_is_a_failure(with_tests: Plugins, tmp
     (failed,) = summary.failed
     assert "its process died 2 times" in failed["error"]
     assert Store.at(tmp_path).read(trials[0])["status"] == "failed"  # type: ignore[index]
+
+
+def test_workers_that_cannot_even_start_are_a_failure(
+    plugins: Plugins, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "_initialise", os.abort)
+    summary = run([Trial("digits", "ae", k, 0, QUICK) for k in (0, 1)], plugins, tmp_path, jobs=1)
+    assert len(summary.failed) == 2
+    assert "its process died 2 times" in summary.failed[0]["error"]
 
 
 def command(folder: Path, *more: str) -> list[str]:

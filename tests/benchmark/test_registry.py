@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from oodbench.benchmark.capabilities import can_reconstruct, can_sample
 from oodbench.benchmark.errors import UsageError
 from oodbench.benchmark.fingerprint import fingerprint
 from oodbench.benchmark.plan import Plugins
@@ -17,8 +18,6 @@ from oodbench.detectors import Detector, register
 @register("NAME")
 class Mine(Detector):
     """Distance to the mean image."""
-
-    can_sample = False
 
     def fit(self, images, *, monitor=None):
         self.mean_ = images.mean(0)
@@ -108,3 +107,10 @@ def test_fingerprint_includes_what_is_shared(monkeypatch: pytest.MonkeyPatch) ->
     assert fingerprint(MemVAE) != before[1]
     monkeypatch.setattr(hashing, "_code_of", lambda m: original(m) + ("changed" if m is networks else ""))
     assert fingerprint(VAE) != before[0]
+
+
+def test_a_capability_is_a_method_that_is_there(plugins: Plugins, tmp_path: Path) -> None:
+    mine = Plugins.load([write(tmp_path / "capable.py", "mine")]).detectors["mine"]
+    assert (can_sample(mine), can_reconstruct(mine)) == (False, False)
+    assert all(can_sample(plugins.detectors[name]) for name in ("ae", "vae", "memae", "memvae"))
+    assert all(can_reconstruct(plugins.detectors[name]) for name in ("ae", "vae", "memae", "memvae"))
