@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
 from sklearn.metrics import roc_auc_score
 
 from oodbench.benchmark import pictures
 from oodbench.benchmark.plan import trial_path
 from oodbench.benchmark.statistics import Statistics
-from oodbench.benchmark.store import Store
+from oodbench.benchmark.store import Store, partial
 
 DIGEST = "oodbench-results"
 SAMPLES_A_CLASS = 10
@@ -54,17 +54,22 @@ class Plot:
     def save(self, path: Path) -> None:
         """Draw it, and write the digest into it."""
         assert self.draw is not None
-        self.draw(path)
         information = PngInfo()
         information.add_text(DIGEST, self.digest)
-        with Image.open(path) as image:
-            image.save(path, pnginfo=information, optimize=True)
+        with partial(path) as temporary:
+            self.draw(temporary)
+            with Image.open(temporary) as image:
+                image.save(temporary, pnginfo=information, optimize=True)
+            temporary.replace(path)
 
 
 def stored_digest(path: Path) -> str | None:
-    """Read from a picture the digest of the results that it was drawn from."""
-    with Image.open(path) as image:
-        return image.info.get(DIGEST)
+    """Read from a picture the digest of the results that it was drawn from; None if it has none or is spoilt."""
+    try:
+        with Image.open(path) as image:
+            return image.info.get(DIGEST)
+    except UnidentifiedImageError:
+        return None
 
 
 def plots_of(statistics: Statistics, store: Store) -> list[Plot]:
@@ -86,10 +91,10 @@ def plots_of(statistics: Statistics, store: Store) -> list[Plot]:
     for dataset in statistics.datasets:
         rows = statistics.done[statistics.done["dataset"] == dataset]
         digest = _digest(rows)
-        heat_map = partial(draw_heat_map, statistics=statistics, dataset=dataset)
+        heat_map = functools.partial(draw_heat_map, statistics=statistics, dataset=dataset)
         plots.append(Plot(f"{dataset}-auroc.png", "AUROC by normal class", dataset, "", digest, heat_map))
         runs = _first_seed_runs(rows, store)
-        curves = partial(draw_roc_panels, statistics=statistics, dataset=dataset, runs=runs)
+        curves = functools.partial(draw_roc_panels, statistics=statistics, dataset=dataset, runs=runs)
         plots.append(
             Plot(f"{dataset}-roc.png", "ROC curves by normal class", dataset, "", digest, curves if runs else None)
         )
@@ -98,7 +103,7 @@ def plots_of(statistics: Statistics, store: Store) -> list[Plot]:
             mine = {key: folder for key, folder in mine.items() if (folder / "samples.npy").is_file()}
             if not mine and not statistics.can_sample(detector):
                 continue
-            samples = partial(draw_samples, statistics=statistics, dataset=dataset, runs=mine)
+            samples = functools.partial(draw_samples, statistics=statistics, dataset=dataset, runs=mine)
             whole = len(mine) == statistics.classes_done(dataset, detector)
             name, caption = f"{dataset}-samples-{detector}.png", f"Samples of {detector}, a row for each normal class"
             of_detector = _digest(rows[rows["detector"] == detector])

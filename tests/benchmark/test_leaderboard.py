@@ -115,6 +115,17 @@ def test_plots_without_results_are_removed(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "plots").iterdir()] == ["mnist-auroc.png"]
 
 
+def test_a_spoilt_picture_is_noticed_and_drawn_anew(tmp_path: Path) -> None:
+    store = stored(tmp_path, RESULTS)
+    leaderboard.update(store)
+    picture = tmp_path / "plots" / "mnist-auroc.png"
+    picture.write_bytes(picture.read_bytes()[:5])
+    assert any("mnist-auroc.png was drawn from other results" in problem for problem in leaderboard.check(store))
+    leaderboard.update(store)
+    assert leaderboard.check(store) == []
+    assert [path.name for path in picture.parent.iterdir()] == ["mnist-auroc.png"]
+
+
 def test_the_page_depends_on_the_results_only(tmp_path: Path) -> None:
     first = leaderboard.update(stored(tmp_path / "a", RESULTS)).read_text()
     assert leaderboard.update(stored(tmp_path / "b", RESULTS[::-1])).read_text() == first
