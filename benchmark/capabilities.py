@@ -1,4 +1,4 @@
-"""What a detector can do besides scoring."""
+"""What a detector can do besides scoring: what its class has a method of its own for."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from oodbench.detectors.base import Detector
 
 
 def can_sample(detector: type[Detector]) -> bool:
-    """Whether a class generates images: it has a ``sample`` of its own, and does not deny it by ``can_sample``."""
-    return detector.can_sample and detector.sample is not Detector.sample
+    """Whether a class generates images."""
+    return detector.sample is not Detector.sample
 
 
 def can_reconstruct(detector: type[Detector]) -> bool:
-    """Whether a class reconstructs images: it has a ``reconstruct`` of its own."""
+    """Whether a class reconstructs images."""
     return detector.reconstruct is not Detector.reconstruct

@@ -10,6 +10,9 @@ from rich.console import Console
 from typer.core import TyperGroup
 
 if TYPE_CHECKING:
+    from oodbench.benchmark.checks import Check
+    from oodbench.benchmark.plan import Plugins
+    from oodbench.benchmark.registry import Registry
     from oodbench.benchmark.store import Store
 
 
@@ -67,6 +70,9 @@ def run(
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Run again what is done already.")] = False,
     trace: Annotated[bool, typer.Option("--trace", help="Watch the test images after every epoch.")] = False,
+    image_size: Annotated[
+        int | None, typer.Option(min=4, help="Pixels a side, for datasets folder:PATH.  [default: 32]")
+    ] = None,
     jobs: Annotated[int | None, typer.Option(min=1, help="Processes at a time.  [default: one a core]")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     data_dir: DataDir = None,
@@ -88,15 +94,15 @@ def run(
         raise UsageError("--seeds says how many and --seed says which: give only one of them.")
     from oodbench.benchmark import engine, leaderboard
     from oodbench.benchmark.display import make_display
-    from oodbench.benchmark.plan import Plugins, plan
+    from oodbench.benchmark.plan import Plugins, plan, with_size
 
     plugins = Plugins.load(plugin or ())
-    for broken in (*plugins.detectors.broken, *plugins.datasets.broken):
-        console.print(f"Left out: {broken.source}: {broken.cause}", style="yellow", soft_wrap=True, markup=False)
+    for broken in plugins.broken:
+        _say(f"Left out: {broken.source}: {broken.cause}", style="yellow")
     trials = plan(
         plugins,
         detectors=detector or (),
-        datasets=dataset or (),
+        datasets=[with_size(name, image_size) for name in dataset or ()],
         classes=class_ or (),
         seeds=seed or range(seeds or 1),
         settings=set_ or (),
@@ -118,6 +124,7 @@ def run(
         _say(f"{len(summary.failed)} of {summary.done} trials failed; the others are stored:", style="red")
         for result in summary.failed:
             _say(f"  {result['command']}: {result['error']}")
+    if summary.failed or any(broken.source.startswith("file ") for broken in plugins.broken):
         raise typer.Exit(1)
 
 
@@ -212,9 +219,123 @@ def data(
         console.print(data_table(plugins, root))
 
 
+@app.command()
+def new(
+    name: Annotated[str, typer.Argument(help="Its name, of lower-case letters, digits and hyphens.")],
+    package: Annotated[bool, typer.Option("--package", help="A package with an entry point, not one file.")] = False,
+    folder: Annotated[Path, typer.Option(help="Where to.")] = Path(),
+) -> None:
+    """Begin a detector of your own: write a small one that works, to be changed."""
+    from oodbench.benchmark.scaffold import new_file, new_package
+
+    if package:
+        path = new_package(name, folder)
+        _say(f"{path}: a package with {name}. Install it, check it and run it:")
+        _say(f"  pip install -e {path}")
+        _say(f"  bench check {name}")
+        _say(f"  bench run --detector {name} --dataset digits --out my-results")
+    else:
+        path = new_file(name, folder)
+        _say(f"{path}: a small detector that works. Check it and run it:")
+        _say(f"  bench check --plugin {path}")
+        _say(f"  bench run --plugin {path} --detector {name} --dataset digits --out my-results")
+
+
+@app.command()
+def check(
+    names: Annotated[list[str] | None, typer.Argument(help="Detectors.  [default: those of --plugin]")] = None,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show what holds, too.")] = False,
+    plugin: PluginFiles = None,
+) -> None:
+    """Check that detectors do what the benchmark asks of them, and say how to mend what they do not."""
+    from oodbench.benchmark.detector_checks import CHECKS, Specimen
+    from oodbench.benchmark.plan import Plugins
+
+    plugins = Plugins.load(plugin or ())
+    detectors = _chosen(names, plugins, plugins.detectors)
+    subjects = {detector.name: Specimen(detector) for detector in detectors}
+    _report_checks(subjects, CHECKS, verbose)
+
+
+@app.command()
+def check_dataset(
+    names: Annotated[list[str] | None, typer.Argument(help="Datasets.  [default: those of --plugin]")] = None,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show what holds, too.")] = False,
+    data_dir: DataDir = None,
+    plugin: PluginFiles = None,
+) -> None:
+    """Check that datasets do what the benchmark asks of them, and say how to mend what they do not."""
+    from oodbench.benchmark.dataset_checks import CHECKS
+    from oodbench.benchmark.plan import Plugins
+
+    plugins, root = Plugins.load(plugin or ()), _data_dir(data_dir)
+    subjects = {dataset.name: dataset(root) for dataset in _chosen(names, plugins, plugins.datasets)}
+    _report_checks(subjects, CHECKS, verbose)
+
+
+@app.command()
+def score(
+    run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, with a stored model.")],
+    images: Annotated[list[Path], typer.Argument(help="Image files, and folders of them.")],
+    output: Annotated[Path | None, typer.Option(help="CSV to write, in place of the table here.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="PNG to write, of the images in order.")] = None,
+    plugin: PluginFiles = None,
+) -> None:
+    """Score your own images by a stored model, and say which are out of distribution."""
+    from oodbench.benchmark.plan import Plugins
+    from oodbench.benchmark.report import score_table
+    from oodbench.benchmark.scoring import draw_ranking, score_images, write_scores
+
+    table = score_images(run_folder, images, Plugins.load(plugin or ()))
+    if output is None:
+        console.print(score_table(table))
+    else:
+        write_scores(table, output)
+        _say(f"{len(table)} images: {output}")
+    if plot is not None:
+        draw_ranking(table, plot)
+        _say(f"In order: {plot}")
+
+
 def main() -> None:
     """Run the command."""
     app()
+
+
+def _chosen(names: list[str] | None, plugins: Plugins, registry: Registry[Any]) -> list[Any]:
+    """Look names up, or give what the files of --plugin hold; nothing at all, or a file that is broken, is an error."""
+    from oodbench.benchmark.errors import UsageError
+    from oodbench.benchmark.registry import source_of
+
+    for broken in plugins.broken:
+        if broken.source.startswith("file "):
+            raise UsageError(f"{broken.source} cannot be used: {broken.cause}")
+    if names:
+        return [registry[name] for name in names]
+    files = [source_of(path) for path in plugins.files]
+    found = [plugin.cls for plugin in registry.plugins.values() if plugin.source in files]
+    if not found:
+        raise UsageError(f"No {registry.kind} is named: give its name, or a file that holds one with --plugin.")
+    return found
+
+
+def _report_checks(subjects: dict[str, Any], checks: list[Check[Any]], verbose: bool) -> None:
+    """Print what fails (or everything), and end with exit code 1 if anything did."""
+    from oodbench.benchmark.checks import outcomes
+
+    failures = 0
+    for name, subject in subjects.items():
+        counts = {"passed": 0, "failed": 0, "skipped": 0}
+        for outcome in outcomes(subject, checks):
+            counts[outcome.status] += 1
+            if verbose or outcome.status == "failed":
+                style = {"failed": "red", "skipped": "dim"}.get(outcome.status)
+                _say(f"{name}: {outcome.status}: {outcome.name}: {outcome.message}", style=style)
+        skipped = f" ({counts['skipped']} do not apply)" if counts["skipped"] else ""
+        _say(f"{name}: {counts['passed']} checks passed, {counts['failed']} failed{skipped}.")
+        failures += counts["failed"]
+    if failures:
+        raise typer.Exit(1)
 
 
 def _say(text: str, style: str | None = None) -> None:

@@ -26,6 +26,9 @@ class Display:
     def begin(self, total: int, todo: int, stale: int, jobs: int) -> None:
         """Say what will be done: of `total` trials `todo`, `stale` of them anew, `jobs` at a time."""
 
+    def remark(self, text: str) -> None:
+        """Say what users should know of the data."""
+
     def progress(self, trial: Trial, step: int, steps: int) -> None:
         """Take note of how far a trial is; step 0 is its beginning."""
 
@@ -67,6 +70,10 @@ class LineDisplay(Display):
         if todo:
             parts.append(f", {jobs} at a time")
         self.console.print("".join(parts) + ".", highlight=False, soft_wrap=True)
+
+    def remark(self, text: str) -> None:
+        """Print the remark."""
+        self.console.print(text, style="yellow", highlight=False, markup=False, soft_wrap=True)
 
     def progress(self, trial: Trial, step: int, steps: int) -> None:
         """Remember when a trial began and how far it is."""

@@ -24,10 +24,10 @@ from threadpoolctl import threadpool_limits
 
 from oodbench.benchmark.display import Display
 from oodbench.benchmark.errors import UsageError
-from oodbench.benchmark.plan import Plugins, Trial
+from oodbench.benchmark.plan import Plugins, Trial, file_name
 from oodbench.benchmark.store import PARTIAL, Result, Store
 from oodbench.benchmark.trial import describe, finish, identity, is_stale, run_trial
-from oodbench.datasets.base import Part
+from oodbench.datasets.base import Dataset, Part
 from oodbench.detectors.base import Monitor
 
 ATTEMPTS = 2
@@ -151,7 +151,10 @@ def run(
     summary = Summary(skipped=len(trials) - len(todo))
     if not todo:
         return summary
-    with _arrays(sorted({trial.dataset for trial in todo}), plugins, data, store) as arrays, _progress() as progress:
+    datasets = [plugins.datasets[name](data) for name in sorted({trial.dataset for trial in todo})]
+    with _arrays(datasets, store) as arrays, _progress() as progress:
+        for remark in (remark for dataset in datasets for remark in dataset.remarks()):
+            display.remark(remark)
         tasks = [Task(trial, store, plugins.files, arrays, device, trace, progress) for trial in todo]
         with display:
             for result in _run_all(tasks, jobs, progress, display):
@@ -168,13 +171,21 @@ def _missing(
     todo, stale = [], 0
     for trial in trials:
         stored = store.read(trial)
-        outdated = stored is not None and is_stale(stored, identity(plugins, trial))
+        outdated = stored is not None and is_stale(stored, _identity(trial, plugins))
         done = stored is not None and stored["status"] == "done" and not outdated
         traced = not trace or (store.run_folder(trial) / "trace").exists()
         stale += outdated
         if force or not (done and traced):
             todo.append(trial)
     return todo, stale
+
+
+def _identity(trial: Trial, plugins: Plugins) -> Result:
+    """Give a trial's identity; none for a detector that cannot be constructed, whose trial will fail and say why."""
+    try:
+        return identity(plugins, trial)
+    except Exception:  # whatever a plugin raises
+        return {"fingerprint": None}
 
 
 def _run_all(tasks: Sequence[Task], jobs: int, progress: Any, display: Display) -> Iterator[Result]:
@@ -219,7 +230,7 @@ def _give_up(task: Task) -> Result:
     """Store that a trial's worker process died every time."""
     trial, plugins = task.trial, _plugins(task.plugin_files)
     cause = f"its process died {ATTEMPTS} times (killed, perhaps for lack of memory): try fewer --jobs"
-    about = {**describe(trial, plugins, task.device), **identity(plugins, trial)}
+    about = {**describe(trial, plugins, task.device), **_identity(trial, plugins)}
     return finish(trial, task.store, {**about, "status": "failed", "error": cause})
 
 
@@ -260,7 +271,9 @@ _plugins = lru_cache(maxsize=1)(Plugins.load)
 @lru_cache(maxsize=8)
 def _part(arrays: Path, dataset: str, part: str) -> Part:
     """Map a part's arrays into memory; the processes share one copy."""
-    images, labels = (np.load(arrays / f"{dataset}-{part}-{kind}.npy", mmap_mode="c") for kind in ("images", "labels"))
+    images, labels = (
+        np.load(arrays / f"{file_name(dataset)}-{part}-{kind}.npy", mmap_mode="c") for kind in ("images", "labels")
+    )
     return Part(torch.from_numpy(images), torch.from_numpy(labels))
 
 
@@ -322,15 +335,15 @@ def _drain(progress: Any) -> Iterator[tuple[Trial, int, int]]:
 
 
 @contextmanager
-def _arrays(names: Sequence[str], plugins: Plugins, data: Path, store: Store) -> Iterator[Path]:
+def _arrays(datasets: Sequence[Dataset], store: Store) -> Iterator[Path]:
     """Write the datasets' arrays where all workers can map them, for as long as the run lasts."""
     parts: tuple[Literal["train"], Literal["test"]] = ("train", "test")
     with tempfile.TemporaryDirectory(dir=store.runs, prefix=f"{PARTIAL}{os.getpid()}-") as folder:
-        for name in names:
-            dataset = plugins.datasets[name](data)
+        for dataset in datasets:
             dataset.prepare()
             for part in parts:
                 loaded = dataset.load(part)
-                np.save(Path(folder, f"{name}-{part}-images.npy"), loaded.images.numpy())
-                np.save(Path(folder, f"{name}-{part}-labels.npy"), loaded.labels.numpy())
+                start = f"{file_name(dataset.name)}-{part}"
+                np.save(Path(folder, f"{start}-images.npy"), loaded.images.numpy())
+                np.save(Path(folder, f"{start}-labels.npy"), loaded.labels.numpy())
         yield Path(folder)

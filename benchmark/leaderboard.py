@@ -11,12 +11,19 @@ from tabulate import tabulate
 from oodbench.benchmark.display import duration
 from oodbench.benchmark.errors import UsageError
 from oodbench.benchmark.health import symptoms
-from oodbench.benchmark.plan import BENCHMARK_DATASETS
+from oodbench.benchmark.plan import BENCHMARK_DATASETS, file_name
 from oodbench.benchmark.plots import Plot, plots_of, stored_digest
 from oodbench.benchmark.statistics import Statistics
 from oodbench.benchmark.store import Result, Store, write_text
 
 DASH, SICK = "—", "⚠"
+
+MEASURES = (
+    "The other measures, as means over all classes. AUPR: average precision with OOD (out) or normal (in) as positive. "
+    "FPR95: the share of normal images flagged when 95 % of the OOD images are; lower is better. Normal kept and OOD "
+    "caught: what a threshold does on the test part that was set to keep 95 % of held-out normal images, without any "
+    "OOD image."
+)
 
 
 def update(store: Store) -> Path:
@@ -84,7 +91,7 @@ def check(store: Store) -> list[str]:
     folder = store.leaderboard / "plots"
     problems += [f"{path} was drawn from other results" for path in _outdated(folder, plots)]
     for dataset in statistics.datasets:
-        path = folder / f"{dataset}-auroc.png"
+        path = folder / f"{file_name(dataset)}-auroc.png"
         if not path.is_file():
             problems.append(f"{path} is missing")
     return problems
@@ -139,8 +146,7 @@ def render(statistics: Statistics, plots: Sequence[Plot] = ()) -> str:
             f"## {dataset}",
             f"AUROC by normal class{_over_seeds(statistics, dataset)}; the best of each column is bold.",
             class_table(statistics, dataset),
-            "The other measures, as means over all classes. AUPR: average precision with OOD (out) or normal (in) as "
-            "positive. FPR95: the share of normal images flagged when 95 % of the OOD images are; lower is better.",
+            MEASURES,
             measures_table(statistics, dataset),
             *_images([plot for plot in plots if plot.dataset == dataset]),
         ]
@@ -202,6 +208,8 @@ def measures_table(statistics: Statistics, dataset: str) -> str:
         "aupr_out": ("AUPR out", "{:.3f}"),
         "aupr_in": ("AUPR in", "{:.3f}"),
         "fpr95": ("FPR95", "{:.3f}"),
+        "normal_kept": ("normal kept", "{:.3f}"),
+        "ood_caught": ("OOD caught", "{:.3f}"),
         "score_images_per_second": ("images scored a second", "{:,.0f}"),
         "parameters": ("parameters", "{:,.0f}"),
         "peak_memory_mb": ("peak memory, MB", "{:,.0f}"),

@@ -98,12 +98,14 @@ def draw_histogram(path: Path, scores: NDArray[np.float32], is_ood: NDArray[np.b
 
 
 def draw_history(path: Path, history: Sequence[dict[str, float]], title: str) -> None:
-    """Draw loss and reconstruction error of training and held-out images over epochs."""
-    with figure(path, size=(8, 3.4), ncols=2) as (left, right):
-        _lines(left, history, {"loss": "training", "validation_loss": "held out"})
-        _lines(right, history, {"reconstruction_error": "training", "validation_reconstruction_error": "held out"})
-        left.set(title=title, xlabel="epoch", ylabel="loss")
-        right.set(xlabel="epoch", ylabel="reconstruction error")
+    """Draw each measure of training and held-out images over epochs, in a panel of its own."""
+    reported = dict.fromkeys(key for row in history for key in row if key != "step")
+    measures = [key for key in reported if not key.startswith("validation_")]
+    with figure(path, size=(4 * max(len(measures), 1), 3.4), ncols=max(len(measures), 1), squeeze=False) as axes:
+        for one, measure in zip(axes.flat, measures, strict=False):
+            _lines(one, history, {measure: "training", f"validation_{measure}": "held out"})
+            one.set(xlabel="epoch", ylabel=measure.replace("_", " "))
+        axes[0, 0].set_title(title)
 
 
 def draw_trace(path: Path, rows: Sequence[dict[str, float]], title: str) -> None:
@@ -118,8 +120,9 @@ def draw_trace(path: Path, rows: Sequence[dict[str, float]], title: str) -> None
 
 def _lines(axes: Axes, rows: Sequence[dict[str, float]], names: dict[str, str]) -> None:
     for (key, name), colour in zip(names.items(), (NORMAL_COLOUR, "0.5", OOD_COLOUR), strict=False):
-        if key in rows[0]:
-            axes.plot([row["step"] for row in rows], [row[key] for row in rows], label=name, color=colour)
+        known = [row for row in rows if key in row]
+        if known:
+            axes.plot([row["step"] for row in known], [row[key] for row in known], label=name, color=colour)
     if axes.lines:
         axes.legend(frameon=False)
 
@@ -165,3 +168,17 @@ def _side_by_side(path: Path, grids: Sequence[NDArray[np.uint8]], titles: Sequen
             one.imshow(grid, interpolation="nearest")
             one.set_title(title, fontsize=10)
             one.axis("off")
+
+
+def draw_ranking(path: Path, images: Tensor, scores: Sequence[float], out: Sequence[bool]) -> None:
+    """Draw images (N, 3, H, W) in rows, with their scores, framed blue (in distribution) or red (out)."""
+    columns = min(len(images), 8)
+    rows = -(-len(images) // columns)
+    with figure(path, size=(1.3 * columns, 1.55 * rows), nrows=rows, ncols=columns, squeeze=False) as axes:
+        for one in axes.flat:
+            one.set(xticks=[], yticks=[])
+            one.spines[:].set_visible(False)
+        for one, image, score, is_out in zip(axes.flat, images, scores, out, strict=False):
+            one.imshow(image.permute(1, 2, 0).numpy(), interpolation="nearest")
+            one.spines[:].set(visible=True, color=OOD_COLOUR if is_out else NORMAL_COLOUR, linewidth=3)
+            one.set_title(f"{score:.4g}", fontsize=8, color=OOD_COLOUR if is_out else NORMAL_COLOUR)

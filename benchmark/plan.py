@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from oodbench.benchmark.errors import UsageError, unknown
-from oodbench.benchmark.registry import Registry
+from oodbench.benchmark.registry import Broken, Registry, source_of
 from oodbench.datasets.base import Dataset
 from oodbench.detectors.base import Detector
 
@@ -53,22 +54,26 @@ class Trial:
         """Where its result (with suffix ``.json``) and its run folder lie, relative to their roots."""
         return trial_path(self.dataset, self.label, self.normal_class, self.seed)
 
-    @property
-    def command(self) -> str:
-        """The command that runs just this trial."""
-        settings = "".join(f" --set {self.detector}.{key}={json.dumps(value)}" for key, value in self.changes)
-        return (
-            f"bench run --dataset {self.dataset} --class {self.normal_class} --detector {self.detector}"
-            f" --seed {self.seed}{settings}"
-        )
+    def command(self, class_name: str) -> str:
+        """Give the command that runs just this trial, with its class by name."""
+        words = ["bench", "run", "--dataset", self.dataset, "--class", class_name, "--detector", self.detector]
+        words += ["--seed", str(self.seed)]
+        for key, value in self.changes:
+            words += ["--set", f"{self.detector}.{key}={json.dumps(value)}"]
+        return shlex.join(words)
 
     def __str__(self) -> str:
         return f"{self.dataset} {self.normal_class} {self.label} seed {self.seed}"
 
 
 def trial_path(dataset: str, label: str, normal_class: int, seed: int) -> Path:
-    """Where a trial's result and run folder lie, relative to their roots; a label is cleared of what no path holds."""
-    return Path(dataset, re.sub(r"[^\w@=,.+-]", "", label), f"class-{normal_class}_seed-{seed}")
+    """Where a trial's result and run folder lie, relative to their roots."""
+    return Path(file_name(dataset), file_name(label), f"class-{normal_class}_seed-{seed}")
+
+
+def file_name(name: str) -> str:
+    """Make the name of a dataset or the label of a detector fit for a file's name."""
+    return re.sub(r"[^\w@=,.+-]", "", re.sub(r"[/:\\]+", "-", name))
 
 
 @dataclass(frozen=True)
@@ -81,9 +86,20 @@ class Plugins:
 
     @classmethod
     def load(cls, files: Iterable[Path] = ()) -> Plugins:
-        """Find everything there is; raises UsageError for a file that cannot be loaded."""
+        """Find everything there is; raises UsageError for a file that does not exist."""
         paths = tuple(Path(path) for path in files)
         return cls(Registry(Detector, paths), Registry(Dataset, paths), paths)  # type: ignore[type-abstract]
+
+    @property
+    def broken(self) -> list[Broken]:
+        """What could not be loaded, each once; also local files in which nothing is registered."""
+        broken = list(dict.fromkeys([*self.detectors.broken, *self.datasets.broken]))
+        registries: tuple[Registry[Any], ...] = (self.detectors, self.datasets)
+        heard_of = {plugin.source for registry in registries for plugin in registry.plugins.values()}
+        heard_of |= {family.source for registry in registries for family in registry.families.values()}
+        heard_of |= {plugin.source for plugin in broken}
+        empty = 'it holds no detector and no dataset: put @register("its-name") before the class'
+        return broken + [Broken(source_of(path), empty) for path in self.files if source_of(path) not in heard_of]
 
 
 def plan(
@@ -120,16 +136,25 @@ def plan(
     UsageError
         A name is not known.
     """
-    names = list(dict.fromkeys(detectors or sorted(plugins.detectors.plugins)))
-    chosen = {name: plugins.detectors[name] for name in names}
-    changes = _parse_settings(settings, chosen)
+    chosen = [plugins.detectors[name] for name in detectors or sorted(plugins.detectors.plugins)]
+    on = [plugins.datasets[name] for name in datasets or BENCHMARK_DATASETS]
+    changes = _parse_settings(settings, plugins, {detector.name: detector for detector in chosen})
     return [
-        Trial(dataset, detector, normal_class, seed, changes.get(detector, ()))
-        for dataset in dict.fromkeys(datasets or BENCHMARK_DATASETS)
+        Trial(dataset.name, detector.name, normal_class, seed, changes.get(detector.name, ()))
+        for dataset in dict.fromkeys(on)
         for seed in dict.fromkeys(seeds)
-        for normal_class in class_labels(plugins.datasets[dataset], classes)
-        for detector in chosen
+        for normal_class in class_labels(dataset, classes)
+        for detector in dict.fromkeys(chosen)
     ]
+
+
+def with_size(dataset: str, size: int | None) -> str:
+    """Add an image size to a dataset's name, as ``folder:PATH@SIZE``; raises UsageError where it cannot have one."""
+    if size is None:
+        return dataset
+    if not dataset.startswith("folder:"):
+        raise UsageError(f"--image-size is for datasets folder:PATH; {dataset} has a size of its own.")
+    return f"{dataset}@{size}"
 
 
 def class_labels(dataset: type[Dataset], classes: Sequence[str | int]) -> list[int]:
@@ -140,7 +165,7 @@ def class_labels(dataset: type[Dataset], classes: Sequence[str | int]) -> list[i
     dataset : type
         Whose classes.
     classes : sequence of str or int
-        Labels or names; empty means all.
+        Labels or names; empty means all that can be normal.
 
     Returns
     -------
@@ -150,23 +175,27 @@ def class_labels(dataset: type[Dataset], classes: Sequence[str | int]) -> list[i
     Raises
     ------
     UsageError
-        The dataset has no such class.
+        The dataset has no such class, or it cannot be the normal one.
     """
-    names = dataset.class_names
+    names = [name.lower() for name in dataset.class_names]
     labels = []
     for wanted in map(str, classes):
-        if wanted.isdecimal() and int(wanted) < len(names):
-            labels.append(int(wanted))
-        elif wanted.lower() in names:
-            labels.append(names.index(wanted.lower()))
+        if wanted.lower() in names:
+            label = names.index(wanted.lower())
+        elif wanted.isdecimal() and int(wanted) < len(names):
+            label = int(wanted)
         else:
-            known = names if not wanted.lstrip("-").isdecimal() else map(str, range(len(names)))
+            known = dataset.class_names if not wanted.lstrip("-").isdecimal() else map(str, range(len(names)))
             raise unknown(f"class of {dataset.name}", wanted, known)
-    return list(dict.fromkeys(labels)) if classes else list(range(len(names)))
+        if label in dataset.abnormal:
+            normal = ", ".join(dataset.class_names[label] for label in dataset.normal_classes())
+            raise UsageError(f"Class {wanted!r} of {dataset.name} is never trained on: choose among {normal}.")
+        labels.append(label)
+    return list(dict.fromkeys(labels)) if classes else dataset.normal_classes()
 
 
 def _parse_settings(
-    settings: Sequence[str], detectors: Mapping[str, type[Detector]]
+    settings: Sequence[str], plugins: Plugins, chosen: Mapping[str, type[Detector]]
 ) -> dict[str, tuple[tuple[str, Any], ...]]:
     changes: dict[str, dict[str, Any]] = {}
     for setting in settings:
@@ -174,9 +203,11 @@ def _parse_settings(
         if match is None:
             raise UsageError(f"--set {setting!r} is not of the form detector.parameter=value.")
         detector, parameter, text = match.groups()
-        if detector not in detectors:
-            raise unknown("detector in --set (among those selected)", detector, detectors)
-        known = [name for name in detectors[detector]().get_params() if name not in ("seed", "device")]
+        if ":" in detector:
+            detector = plugins.detectors[detector].name
+        if detector not in chosen:
+            raise unknown("detector in --set (among those selected)", detector, chosen)
+        known = [name for name in _parameters(chosen[detector]) if name not in ("seed", "device")]
         if parameter not in known:
             raise unknown(f"parameter of {detector}", parameter, known)
         try:
@@ -185,3 +216,10 @@ def _parse_settings(
             value = text
         changes.setdefault(detector, {})[parameter] = value
     return {detector: tuple(sorted(values.items())) for detector, values in changes.items()}
+
+
+def _parameters(detector: type[Detector]) -> list[str]:
+    try:
+        return list(detector().get_params())
+    except Exception as error:  # whatever a plugin's constructor raises
+        raise UsageError(f"{detector.name} cannot be constructed ({error}): `bench check {detector.name}`.") from error

@@ -16,7 +16,7 @@ from PIL.PngImagePlugin import PngInfo
 from sklearn.metrics import roc_auc_score
 
 from oodbench.benchmark import pictures
-from oodbench.benchmark.plan import trial_path
+from oodbench.benchmark.plan import file_name, trial_path
 from oodbench.benchmark.statistics import Statistics
 from oodbench.benchmark.store import Store, partial
 
@@ -90,13 +90,13 @@ def plots_of(statistics: Statistics, store: Store) -> list[Plot]:
     plots = []
     for dataset in statistics.datasets:
         rows = statistics.done[statistics.done["dataset"] == dataset]
-        digest = _digest(rows)
+        digest, start = _digest(rows), file_name(dataset)
         heat_map = functools.partial(draw_heat_map, statistics=statistics, dataset=dataset)
-        plots.append(Plot(f"{dataset}-auroc.png", "AUROC by normal class", dataset, "", digest, heat_map))
+        plots.append(Plot(f"{start}-auroc.png", "AUROC by normal class", dataset, "", digest, heat_map))
         runs = _first_seed_runs(rows, store)
         curves = functools.partial(draw_roc_panels, statistics=statistics, dataset=dataset, runs=runs)
         plots.append(
-            Plot(f"{dataset}-roc.png", "ROC curves by normal class", dataset, "", digest, curves if runs else None)
+            Plot(f"{start}-roc.png", "ROC curves by normal class", dataset, "", digest, curves if runs else None)
         )
         for detector in statistics.by_class(dataset).index:
             mine = {key: folder for key, folder in runs.items() if key[0] == detector}
@@ -105,7 +105,10 @@ def plots_of(statistics: Statistics, store: Store) -> list[Plot]:
                 continue
             samples = functools.partial(draw_samples, statistics=statistics, dataset=dataset, runs=mine)
             whole = len(mine) == statistics.classes_done(dataset, detector)
-            name, caption = f"{dataset}-samples-{detector}.png", f"Samples of {detector}, a row for each normal class"
+            name, caption = (
+                f"{start}-samples-{file_name(detector)}.png",
+                f"Samples of {detector}, a row for each normal class",
+            )
             of_detector = _digest(rows[rows["detector"] == detector])
             plots.append(Plot(name, caption, dataset, detector, of_detector, samples if mine and whole else None))
     return plots

@@ -6,9 +6,13 @@ import importlib
 import importlib.metadata
 import importlib.util
 import inspect
+import os
 import pkgutil
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,6 +24,9 @@ from oodbench.datasets.base import Dataset
 from oodbench.detectors.base import Detector
 
 Base = TypeVar("Base", Detector, Dataset)
+
+SECONDS_TO_IMPORT = float(os.environ.get("OODBENCH_IMPORT_SECONDS", "60"))
+"""After which a plugin that is still being imported is given up."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +41,20 @@ class Plugin(Generic[Base]):
     def summary(self) -> str:
         """The first line of the class's docstring."""
         return (inspect.getdoc(self.cls) or "").partition("\n")[0]
+
+
+@dataclass(frozen=True)
+class Family(Generic[Base]):
+    """A function that was found, and where; it makes classes on demand, by what stands behind ``name:``."""
+
+    name: str
+    make: Callable[[str], type[Base]]
+    source: str
+
+    @property
+    def summary(self) -> str:
+        """The first line of the function's docstring."""
+        return (inspect.getdoc(self.make) or "").partition("\n")[0]
 
 
 @dataclass(frozen=True)
@@ -58,20 +79,24 @@ class Registry(Generic[Base]):
     ----------
     plugins : dict of str to Plugin
         By name.
+    families : dict of str to Family
+        By name.
     broken : list of Broken
         What could not be loaded; the others work all the same.
 
     Raises
     ------
     UsageError
-        One of the files cannot be loaded.
+        One of the files does not exist, or is no Python file.
     """
 
     def __init__(self, base: type[Base], files: Sequence[Path] = ()) -> None:
         self.base: type[Base] = base
         self.kind: str = base.__name__.lower()
         self.plugins: dict[str, Plugin[Base]] = {}
+        self.families: dict[str, Family[Base]] = {}
         self.broken: list[Broken] = []
+        self._made: dict[str, type[Base]] = {}
         package = f"oodbench.{self.kind}s"
         for module_name in _modules_of(package):
             self._add("built in", partial(importlib.import_module, module_name))
@@ -79,41 +104,79 @@ class Registry(Generic[Base]):
             source = f"package {entry.dist.name} {entry.dist.version}" if entry.dist else f"entry point {entry.name}"
             self._add(source, entry.load)
         for path in files:
-            before = len(self.broken)
-            self._add(f"file {path}", partial(load_file, path))
-            if len(self.broken) > before:
-                raise UsageError(f"{path} cannot be used: {self.broken[-1].cause}")
+            if path.suffix != ".py" or not path.is_file():
+                raise UsageError(f"There is no Python file {path}: --plugin takes the path of a .py file.")
+            self._add(source_of(path), partial(load_file, path))
 
     def __getitem__(self, name: str) -> type[Base]:
-        """Look a class up; raises UsageError with the nearest names if there is none."""
-        if name not in self.plugins:
-            raise unknown(self.kind, name, self.plugins)
-        return self.plugins[name].cls
+        """Look a class up, or have its family make it; raises UsageError with the nearest names if there is none."""
+        if name in self.plugins:
+            return self.plugins[name].cls
+        family, colon, argument = name.partition(":")
+        if not colon or family not in self.families:
+            raise unknown(self.kind, name, [*self.plugins, *(f"{known}:…" for known in self.families)])
+        if name not in self._made:
+            made = self.families[family].make(argument)
+            self._made[name] = self._made.setdefault(made.name, made)  # however it was spelt, one class
+        return self._made[name]
 
     def _add(self, source: str, load: Callable[[], object]) -> None:
         try:
-            found = list(self._classes_in(load()))
-        except Exception as error:  # a plugin may raise anything; it must not take the others down
+            with _time_limit(SECONDS_TO_IMPORT):
+                loaded = load()
+        except (Exception, SystemExit) as error:  # a plugin may raise anything; it must not take the others down
             self.broken.append(Broken(source, f"{type(error).__name__}: {error}"))
             return
-        for cls in found:
+        for cls in self._classes_in(loaded):
             taken = self.plugins.get(cls.name)
             if taken is None:
                 self.plugins[cls.name] = Plugin(cls.name, cls, source)
             elif taken.cls is not cls:
                 cause = f"the name {cls.name!r} is already taken by a {self.kind} from {taken.source}"
                 self.broken.append(Broken(source, cause))
+        for make in _candidates(loaded):
+            name = getattr(make, f"{self.kind}_family", "")  # the decorator puts it there
+            if name and inspect.isfunction(make):
+                self.families.setdefault(name, Family(name, make, source))
 
     def _classes_in(self, loaded: object) -> Iterator[type[Base]]:
         """Give the registered classes that a module defines, or the one class that an entry point names."""
-        candidates = list(vars(loaded).values()) if isinstance(loaded, ModuleType) else [loaded]
-        for candidate in candidates:
+        for candidate in _candidates(loaded):
             if not (inspect.isclass(candidate) and issubclass(candidate, self.base)):
                 continue
             # the decorator puts the name there; a name that is inherited is the parent's
             named = bool(vars(candidate).get("name"))
             if named and (candidate is loaded or candidate.__module__ == getattr(loaded, "__name__", None)):
                 yield candidate
+
+
+def _candidates(loaded: object) -> list[object]:
+    """Give what a module holds, or the one thing that an entry point names."""
+    return list(vars(loaded).values()) if isinstance(loaded, ModuleType) else [loaded]
+
+
+def source_of(path: Path) -> str:
+    """Say of a plugin that it comes from a local file."""
+    return f"file {path}"
+
+
+@contextmanager
+def _time_limit(seconds: float) -> Iterator[None]:
+    """Raise TimeoutError in a block that takes longer; only the main thread can be interrupted so."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def expire(*_: object) -> None:
+        raise TimeoutError(f"importing it took longer than {seconds:g} s (OODBENCH_IMPORT_SECONDS sets the limit)")
+
+    before = signal.signal(signal.SIGALRM, expire)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def _modules_of(package: str) -> list[str]:
@@ -133,18 +196,11 @@ def load_file(path: Path) -> ModuleType:
     -------
     ModuleType
         The same module every time.
-
-    Raises
-    ------
-    UsageError
-        There is no such Python file.
     """
     name = "oodbench_plugin_" + path.stem.replace("-", "_")
     loaded = sys.modules.get(name)
     if loaded is not None and loaded.__file__ == str(path.resolve()):
         return loaded
-    if path.suffix != ".py" or not path.is_file():
-        raise UsageError("there is no such Python file; --plugin takes the path of a .py file.")
     spec = importlib.util.spec_from_file_location(name, path.resolve())
     assert spec is not None
     assert spec.loader is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pandas as pd
 from rich.table import Table
 
 from oodbench.benchmark.capabilities import can_reconstruct, can_sample
@@ -23,13 +24,17 @@ def plugin_tables(plugins: Plugins) -> list[Table]:
     for name, detector in sorted(plugins.detectors.plugins.items()):
         cls = detector.cls
         detectors.add_row(name, detector.summary, _yes(can_sample(cls)), _yes(can_reconstruct(cls)), detector.source)
+    for name, family in sorted(plugins.detectors.families.items()):
+        detectors.add_row(f"{name}:NAME", family.summary, "", "", family.source)
     datasets = Table("dataset", "what it is", "images", "classes", "from", title="Datasets", title_justify="left")
     for name, dataset in sorted(plugins.datasets.plugins.items()):
         channels, height, width = dataset.cls.shape
         images, classes = f"{height}×{width}×{channels}", str(len(dataset.cls.class_names))
         datasets.add_row(name, dataset.summary, images, classes, dataset.source)
+    for name, of_datasets in sorted(plugins.datasets.families.items()):
+        datasets.add_row(f"{name}:PATH", of_datasets.summary, "", "", of_datasets.source)
     tables = [detectors, datasets]
-    broken = [*plugins.detectors.broken, *plugins.datasets.broken]
+    broken = plugins.broken
     if broken:
         table = Table("from", "why", title="Could not be loaded", title_justify="left", style="red")
         for plugin in broken:
@@ -72,6 +77,25 @@ def split_table(store: Store, dataset: str, normal_class: int) -> Table:
     for result in sorted(results, key=lambda result: -result.get("auroc", -1.0)):
         folder = store.runs / trial_path(dataset, result["label"], normal_class, result["seed"])
         table.add_row(result["label"], str(result["seed"]), *_figures(result), str(folder) if folder.is_dir() else "—")
+    return table
+
+
+def score_table(scores: pd.DataFrame) -> Table:
+    """Show scores of images, most out-of-distribution first, and what the verdict means."""
+    card = scores.attrs
+    title = f"{card['detector']}, normal: {card['dataset']} {card['class_name']}"
+    threshold = card["threshold"]
+    caption = (
+        f"out: the score is above {threshold['value']:.4g}, which keeps {threshold['keeps']:.0%} of normal images "
+        f"(set with {threshold['images']} held-out ones)"
+        if threshold
+        else "no verdict: the model was trained on too few images to hold some out for a threshold"
+    )
+    table = Table("image", "score", "verdict", title=title, title_justify="left", caption=caption)
+    table.caption_justify = "left"
+    for image, score, verdict in zip(scores["image"], scores["score"], scores["verdict"], strict=True):
+        style = {"out": "red", "unreadable": "yellow"}.get(verdict)
+        table.add_row(image, "—" if pd.isna(score) else f"{score:.4g}", verdict, style=style)
     return table
 
 

@@ -41,7 +41,8 @@ def sample_stored(trial: Trial, plugins: Plugins, store: Store, *, n: int, seed:
         raise UsageError(f"{trial.detector} cannot sample; `bench list` shows which detectors can.")
     folder = store.run_folder(trial)
     if not (folder / "model.json").is_file():
-        raise UsageError(f"There is no stored model in {folder}: run `{trial.command} --force` to make it.")
+        command = trial.command(plugins.datasets[trial.dataset].class_names[trial.normal_class])
+        raise UsageError(f"There is no stored model in {folder}: run `{command} --force` to make it.")
     samples = detector.load(folder).sample(n, generator=torch.Generator().manual_seed(seed))
     try:
         output.parent.mkdir(parents=True, exist_ok=True)

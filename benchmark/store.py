@@ -24,6 +24,7 @@ Result = dict[str, Any]
 
 COLUMNS = (
     *("dataset", "detector", "normal_class", "seed", "auroc", "aupr_out", "aupr_in", "fpr95"),
+    *("normal_kept", "ood_caught"),
     *("fit_seconds", "score_images_per_second", "parameters", "peak_memory_mb", "status"),
 )
 """Of ``results.csv``, one row a trial."""
@@ -129,6 +130,31 @@ def read_result(path: Path) -> Result:
     if schema != SCHEMA:
         raise UsageError(f"{path} has schema version {schema}, this oodbench reads {SCHEMA}: update oodbench.")
     return result
+
+
+CARD = "model_card.json"
+
+
+def write_card(folder: Path, card: dict[str, Any]) -> None:
+    """Say in a run folder what its model is for: detector, dataset, class, shape of the images, threshold."""
+    (folder / CARD).write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
+
+
+def read_card(folder: Path) -> dict[str, Any]:
+    """Read what `write_card` wrote.
+
+    Raises
+    ------
+    UsageError
+        The folder holds no stored model.
+    """
+    try:
+        card: dict[str, Any] = json.loads((folder / CARD).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            f"{folder} holds no stored model: name a run folder, such as runs/mnist/vae/class-3_seed-0."
+        ) from error
+    return card
 
 
 def as_frame(results: list[Result]) -> pd.DataFrame:

@@ -9,6 +9,7 @@ import time
 import traceback
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -24,7 +25,8 @@ from oodbench.benchmark.capabilities import can_reconstruct, can_sample
 from oodbench.benchmark.fingerprint import fingerprint
 from oodbench.benchmark.metrics import detection_metrics
 from oodbench.benchmark.plan import Plugins, Trial
-from oodbench.benchmark.store import SCHEMA, Result, Store, new_folder
+from oodbench.benchmark.store import SCHEMA, Result, Store, new_folder, write_card
+from oodbench.benchmark.threshold import conformal_threshold
 from oodbench.benchmark.trace import Trace
 from oodbench.datasets.base import Part
 from oodbench.datasets.split import Split, as_float, one_vs_rest
@@ -64,17 +66,20 @@ def make_detector(plugins: Plugins, trial: Trial, device: str = "cpu") -> Detect
 
 def identity(plugins: Plugins, trial: Trial) -> Result:
     """Give what a result must have in common with today's code to be of it, apart from the trial itself."""
-    detector = make_detector(plugins, trial)
+    detector, dataset = make_detector(plugins, trial), plugins.datasets[trial.dataset]
     return {
         "schema": SCHEMA,
+        "dataset": trial.dataset,
+        "label": trial.label,
         "fingerprint": fingerprint(type(detector)),
-        "hyperparameters": detector.hyperparameters(plugins.datasets[trial.dataset].shape),
+        "data_version": dataset.version,
+        "hyperparameters": detector.hyperparameters(dataset.shape),
     }
 
 
 def describe(trial: Trial, plugins: Plugins, device: str) -> Result:
     """Give what a result says of its trial before anything is measured."""
-    names = plugins.datasets[trial.dataset].class_names
+    dataset = plugins.datasets[trial.dataset]
     detector = plugins.detectors[trial.detector]
     return {
         "schema": SCHEMA,
@@ -82,12 +87,12 @@ def describe(trial: Trial, plugins: Plugins, device: str) -> Result:
         "detector": trial.detector,
         "label": trial.label,
         "normal_class": trial.normal_class,
-        "class_name": names[trial.normal_class],
-        "classes": len(names),
+        "class_name": dataset.class_names[trial.normal_class],
+        "classes": len(dataset.normal_classes()),
         "seed": trial.seed,
         "changes": dict(trial.changes),
         "can_sample": can_sample(detector),
-        "command": trial.command,
+        "command": trial.command(dataset.class_names[trial.normal_class]),
         "environment": environment(device),
     }
 
@@ -148,6 +153,8 @@ def run_trial(
         with new_folder(store.run_folder(trial)) as folder:
             measured, scores = _measure(detector, split, recorder)
             _fill(folder, detector, split, scores, recorder, trial)
+            card = {"dataset": trial.dataset, "class_name": about["class_name"], "shape": list(split.train.shape[1:])}
+            write_card(folder, {**card, "detector": trial.detector, "threshold": measured["threshold"]})
         result = {**about, "status": "done", **measured}
     except Exception as error:  # whatever a detector raises is this trial's failure, not the run's
         cause = f"{type(error).__name__}: {error}"
@@ -167,6 +174,7 @@ def _measure(detector: Detector, split: Split, recorder: Recorder) -> tuple[Resu
         raise ValueError(f"score gave shape {tuple(scores.shape)} for {len(test)} images; it must be ({len(test)},).")
     measured: Result = {
         **detection_metrics(scores.numpy(), split.is_ood.numpy()),
+        **_at_threshold(detector, recorder.validation, scores, split.is_ood),
         "fit_seconds": round(fitted - start - recorder.seconds_watching, 3),
         "score_images_per_second": round(len(test) / (scored - fitted), 1),
         "parameters": detector.parameter_count(),
@@ -176,6 +184,19 @@ def _measure(detector: Detector, split: Split, recorder: Recorder) -> tuple[Resu
         "health": detector.health(recorder.validation if recorder.validation is not None else train),
     }
     return measured, scores
+
+
+def _at_threshold(detector: Detector, validation: Tensor | None, scores: Tensor, is_ood: Tensor) -> Result:
+    """Say what a threshold achieves that is set with held-out normal images alone."""
+    if validation is None:
+        return {"threshold": None, "normal_kept": None, "ood_caught": None}
+    threshold = conformal_threshold(detector.score(validation))
+    out = scores > threshold.value
+    return {
+        "threshold": asdict(threshold),
+        "normal_kept": 1 - float(out[~is_ood].double().mean()),
+        "ood_caught": float(out[is_ood].double().mean()),
+    }
 
 
 def _fill(folder: Path, detector: Detector, split: Split, scores: Tensor, recorder: Recorder, trial: Trial) -> None:

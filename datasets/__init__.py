@@ -4,7 +4,7 @@ A dataset is a class that gives a train and a test part (`oodbench.datasets.base
 Nothing in here knows of detectors or of the benchmark.
 """
 
-from oodbench.datasets.base import Dataset, DatasetError, Part, register
+from oodbench.datasets.base import Dataset, DatasetError, Part, register, register_family
 from oodbench.datasets.split import Split, as_float, one_vs_rest
 
-__all__ = ["Dataset", "DatasetError", "Part", "Split", "as_float", "one_vs_rest", "register"]
+__all__ = ["Dataset", "DatasetError", "Part", "Split", "as_float", "one_vs_rest", "register", "register_family"]

@@ -47,14 +47,25 @@ class Dataset(ABC):
         The classes; a label is an index into it.
     shape : tuple of int
         (C, H, W).
+    abnormal : tuple of int
+        Labels of classes that are never trained on, such as the defects of a product; none by default.
+    version : str
+        Changes with the data; stored results of another version are stale. Empty for data that never change.
     """
 
     name: ClassVar[str] = ""
     class_names: tuple[str, ...]
     shape: tuple[int, int, int]
+    abnormal: tuple[int, ...] = ()
+    version: str = ""
 
     def __init__(self, root: Path) -> None:
         self.root = root
+
+    @classmethod
+    def normal_classes(cls) -> list[int]:
+        """Labels of the classes that can be the normal one."""
+        return [label for label in range(len(cls.class_names)) if label not in cls.abnormal]
 
     @abstractmethod
     def load(self, part: Literal["train", "test"]) -> Part:
@@ -97,6 +108,10 @@ class Dataset(ABC):
             They cannot be fetched.
         """
 
+    def remarks(self) -> list[str]:
+        """Say what users should know once the data are loaded, a sentence each; for example, what was left out."""
+        return []
+
     def prepare(self) -> None:
         """Make sure that `load` will work: download what is missing, verify what is there.
 
@@ -111,6 +126,8 @@ class Dataset(ABC):
 
 
 DatasetClass = TypeVar("DatasetClass", bound=type[Dataset])
+Family = Callable[[str], type[Dataset]]
+"""Makes a dataset class of what stands behind the colon in ``family:argument``."""
 
 
 def register(name: str) -> Callable[[DatasetClass], DatasetClass]:
@@ -130,5 +147,26 @@ def register(name: str) -> Callable[[DatasetClass], DatasetClass]:
     def mark(dataset: DatasetClass) -> DatasetClass:
         dataset.name = name
         return dataset
+
+    return mark
+
+
+def register_family(name: str) -> Callable[[Family], Family]:
+    """Name a function that makes dataset classes on demand: users type ``name:argument``.
+
+    Parameters
+    ----------
+    name : str
+        Lower-case letters, digits and hyphens.
+
+    Returns
+    -------
+    callable
+        The function's decorator.
+    """
+
+    def mark(family: Family) -> Family:
+        family.dataset_family = name  # type: ignore[attr-defined]
+        return family
 
     return mark

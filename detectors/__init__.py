@@ -4,6 +4,14 @@ A detector is a class with ``fit``, ``score`` and ``sample`` (`oodbench.detector
 decorator. Nothing in here knows of datasets or of the benchmark.
 """
 
-from oodbench.detectors.base import Detector, DetectorError, FitDivergedError, Monitor, register
+from oodbench.detectors.base import (
+    Detector,
+    DetectorError,
+    FitDivergedError,
+    Monitor,
+    check_images,
+    register,
+    register_family,
+)
 
-__all__ = ["Detector", "DetectorError", "FitDivergedError", "Monitor", "register"]
+__all__ = ["Detector", "DetectorError", "FitDivergedError", "Monitor", "check_images", "register", "register_family"]

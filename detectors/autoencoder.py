@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 import torch
-from sklearn.exceptions import NotFittedError
 from torch import Tensor, nn, special
 from torch.nn import functional
 
-from oodbench.detectors.base import Detector, DetectorError, Monitor, Shape, check_images
-from oodbench.detectors.complexity import complexity
+from oodbench.detectors.base import DetectorError, Monitor, Shape, check_images
+from oodbench.detectors.input_complexity import complexity
 from oodbench.detectors.networks import Decoder, Encoder
-from oodbench.detectors.training import bfloat16_pays, in_batches, seeded, train
+from oodbench.detectors.neural import Neural
+from oodbench.detectors.randomness import seeded
+from oodbench.detectors.training import bfloat16_pays, train
 
 
 @dataclass
@@ -37,19 +38,11 @@ class Pass:
     penalty: Tensor | None = None
 
 
-def kind_of(shape: Shape) -> str:
-    """Say for images (C, H, W) which defaults suit them: "tiny" (of at most 16 × 16 pixels), "grey" or "colour"."""
-    channels, height, width = shape
-    if height * width <= 16 * 16:
-        return "tiny"
-    return "grey" if channels == 1 else "colour"
-
-
 @dataclass(kw_only=True, eq=False, repr=False)
-class Autoencoder(Detector):
+class Autoencoder(Neural):
     """Base of AE, VAE, MemAE and MemVAE.
 
-    Where a parameter is None, `DEFAULTS` gives the value for the kind of image (see `kind_of`).
+    Where a parameter is None, `DEFAULTS` gives the value for the kind of image.
 
     Parameters
     ----------
@@ -69,8 +62,8 @@ class Autoencoder(Detector):
     bfloat16 : bool, optional
         Train under bfloat16 autocast, if the hardware has it.
     complexity_power : float
-        The score is divided by this power of the image's complexity (see `oodbench.detectors.complexity`); at 0 it is
-        the score of the method's paper.
+        The score is divided by this power of the image's complexity (see
+        `oodbench.detectors.input_complexity`); at 0 it is the score of the method's paper.
     seed : int
         Of the initial weights, the shuffling and the noise.
     device : str
@@ -88,7 +81,6 @@ class Autoencoder(Detector):
     seed: int = 0
     device: str = "cpu"
 
-    can_reconstruct: ClassVar[bool] = True
     DEFAULTS: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "tiny": {"epochs": 60, "batch_size": 32, "likelihood": "bernoulli", "bfloat16": False},
         "grey": {"epochs": 15, "batch_size": 128, "likelihood": "bernoulli", "bfloat16": False},
@@ -121,13 +113,6 @@ class Autoencoder(Detector):
 
     # ------------------------------------------------------------------ the interface
 
-    def hyperparameters(self, shape: Shape) -> dict[str, Any]:
-        """Give every hyperparameter, defaults for images of `shape` (C, H, W) filled in."""
-        given = super().hyperparameters(shape)
-        defaults = self.DEFAULTS[kind_of(shape)]
-        filled = {key: defaults.get(key) if value is None else value for key, value in given.items()}
-        return {key: list(value) if isinstance(value, tuple) else value for key, value in filled.items()}
-
     def fit(self, images: Tensor, *, monitor: Monitor | None = None) -> Self:
         """Train on normal images (N, C, H, W); see `Detector.fit`."""
         check_images(images)
@@ -152,7 +137,7 @@ class Autoencoder(Detector):
 
     def score(self, images: Tensor) -> Tensor:
         """Score images (N, C, H, W) by the method's error, (N,); see `Detector.score`."""
-        self._check(images)
+        check_images(images, self.shape_)
 
         def score(batch: Tensor) -> Tensor:
             passed = self._pass(batch, None)
@@ -163,12 +148,11 @@ class Autoencoder(Detector):
 
     def reconstruct(self, images: Tensor) -> Tensor:
         """Decode what images (N, C, H, W) were encoded to; see `Detector.reconstruct`."""
-        self._check(images)
+        check_images(images, self.shape_)
         return self._in_batches(lambda batch: self._pass(batch, None).logits.sigmoid(), images)
 
     def sample(self, n: int, *, generator: torch.Generator | None = None) -> Tensor:
         """Decode n new latents to images (n, C, H, W); see `Detector.sample`."""
-        self._check_fitted()
         latents = self._draw_latents(n, generator).unsqueeze(-1).unsqueeze(-1)
         return self._in_batches(
             lambda batch: self.network_["decoder"](self._bridge(batch.flatten(1))[0]).sigmoid(), latents
@@ -179,29 +163,12 @@ class Autoencoder(Detector):
         reconstructions = self.reconstruct(images)
         return {"reconstruction_variance": float(reconstructions.var(0, correction=0).mean())}
 
-    def state(self) -> dict[str, Tensor]:
-        """Give weights, image shape and what was fitted after training."""
-        self._check_fitted()
-        weights = {f"network.{key}": value for key, value in self.network_.state_dict().items()}
-        return {**super().state(), **weights, "shape": torch.tensor(self.shape_)}
-
-    def restore(self, state: dict[str, Tensor]) -> None:
-        """Rebuild the network for the stored image shape, and take over its weights."""
-        channels, height, width = state["shape"].tolist()
-        self._build((channels, height, width))
-        prefix = "network."
-        self.network_.load_state_dict({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)})
-        super().restore({k: v for k, v in state.items() if not k.startswith(prefix) and k != "shape"})
-
     # ------------------------------------------------------------------ how it is done
 
     def _build(self, shape: Shape) -> None:
-        """Make the untrained network for images of a shape."""
-        self.shape_ = shape
-        self.settings_ = self.hyperparameters(shape)
+        super()._build(shape)
         if self.settings_["likelihood"] not in ("bernoulli", "gaussian"):
             raise DetectorError(f"likelihood is 'bernoulli' or 'gaussian', not {self.settings_['likelihood']!r}.")
-        self.network_ = nn.ModuleDict(self._modules(shape)).to(memory_format=torch.channels_last).to(self.device)
 
     def _modules(self, shape: Shape) -> dict[str, nn.Module]:
         """Give the network's parts by name."""
@@ -211,10 +178,10 @@ class Autoencoder(Detector):
             "decoder": Decoder(shape, channels, latent_size),
         }
 
-    def _objective(self, images: Tensor, noise: torch.Generator | None) -> tuple[Tensor, Tensor]:
+    def _objective(self, images: Tensor, noise: torch.Generator | None) -> dict[str, Tensor]:
         passed = self._pass(images, noise)
         error = self._error(passed.logits, images)
-        return (error if passed.penalty is None else error + passed.penalty), error
+        return {"loss": error if passed.penalty is None else error + passed.penalty, "reconstruction_error": error}
 
     def _error(self, logits: Tensor, images: Tensor) -> Tensor:
         """Reconstruction error (n,), summed over pixels; 0 where the reconstruction is perfect."""
@@ -231,15 +198,3 @@ class Autoencoder(Detector):
     def _latents(self, images: Tensor) -> Tensor:
         """Latents (N, L) of images, on the CPU."""
         return self._in_batches(lambda batch: self._pass(batch, None).latents.T, images).T
-
-    def _in_batches(self, function: Any, images: Tensor) -> Tensor:
-        self.network_.eval()
-        return in_batches(function, images, torch.device(self.device)).cpu()
-
-    def _check_fitted(self) -> None:
-        if not hasattr(self, "network_"):
-            raise NotFittedError(f"This {type(self).__name__} is not fitted yet: call fit(images) first.")
-
-    def _check(self, images: Tensor) -> None:
-        self._check_fitted()
-        check_images(images, self.shape_)

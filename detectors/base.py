@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 import torch
 from safetensors.torch import load_file, save_file
 from sklearn.base import BaseEstimator
+from sklearn.exceptions import NotFittedError
 from torch import Tensor
 
 Shape = tuple[int, int, int]
@@ -58,21 +59,24 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]
 
     Hyperparameters are keyword-only arguments of the constructor, which does nothing but keep them (as in
     scikit-learn); what is fitted ends in an underscore. A detector sees images only: what it needs to know of the data
-    it reads off their shape. A class that takes ``seed`` and ``device`` is given both by the benchmark.
+    it reads off their shape. A class that takes ``seed`` and ``device`` is given both by the benchmark. `sample` and
+    `reconstruct` are optional: a class can do what it overrides.
 
     Attributes
     ----------
     name : str
         The registered name, set by `register`.
-    can_sample : bool
-        Whether `sample` works; a method that cannot generate sets it to False.
-    can_reconstruct : bool
-        Whether `reconstruct` works.
     """
 
     name: ClassVar[str] = ""
-    can_sample: ClassVar[bool] = True
-    can_reconstruct: ClassVar[bool] = False
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """Say of a fitted attribute that is not there yet that the detector must be fitted first."""
+            if name.endswith("_") and not name.startswith("_"):
+                raise NotFittedError(f"This {type(self).__name__} is not fitted yet: call fit(images) first.")
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     @abstractmethod
     def fit(self, images: Tensor, *, monitor: Monitor | None = None) -> Self:
@@ -251,6 +255,8 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]
 
 
 DetectorClass = TypeVar("DetectorClass", bound=type[Detector])
+Family = Callable[[str], type[Detector]]
+"""Makes a detector class of what stands behind the colon in ``family:argument``."""
 
 
 def register(name: str) -> Callable[[DetectorClass], DetectorClass]:
@@ -274,14 +280,35 @@ def register(name: str) -> Callable[[DetectorClass], DetectorClass]:
     return mark
 
 
-def check_images(images: Tensor, shape: Shape | None = None) -> None:
+def register_family(name: str) -> Callable[[Family], Family]:
+    """Name a function that makes detector classes on demand: users type ``name:argument``.
+
+    Parameters
+    ----------
+    name : str
+        Lower-case letters, digits and hyphens.
+
+    Returns
+    -------
+    callable
+        The function's decorator.
+    """
+
+    def mark(family: Family) -> Family:
+        family.detector_family = name  # type: ignore[attr-defined]
+        return family
+
+    return mark
+
+
+def check_images(images: Tensor, shape: Sequence[int] | None = None) -> None:
     """Refuse what is not a batch of images.
 
     Parameters
     ----------
     images : Tensor
         Should be float32 (N, C, H, W) in [0, 1], N at least 1.
-    shape : tuple of int, optional
+    shape : sequence of int, optional
         The (C, H, W) that is expected.
 
     Raises
@@ -294,7 +321,9 @@ def check_images(images: Tensor, shape: Shape | None = None) -> None:
             f"Images must be a float32 tensor (N, C, H, W); this is {images.dtype} {tuple(images.shape)}."
         )
     if shape is not None and tuple(images.shape[1:]) != tuple(shape):
-        raise DetectorError(f"The model was fitted on images of shape {shape}; these are {tuple(images.shape[1:])}.")
+        raise DetectorError(
+            f"The model was fitted on images of shape {tuple(shape)}; these are {tuple(images.shape[1:])}."
+        )
     if len(images) == 0:
         raise DetectorError("There are no images in the batch.")
     low, high = images.aminmax()

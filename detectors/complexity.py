@@ -1,38 +1,57 @@
-"""How much there is to reconstruct in an image.
-
-Errors and likelihoods of generative models follow the complexity of an image: a plain one scores normal whatever it
-shows. Serrà et al. ("Input complexity and out-of-distribution detection with likelihood-based generative models", ICLR
-2020, equation 4) therefore subtract from the negative log-likelihood the length of the image's code under a compressor
-that knows nothing of the data.
-
-Here the compressor predicts each pixel from its neighbours. With Gaussian residuals its code length is D/2 log c(x),
-where c(x) are the squared differences of neighbours, as the model's negative log-likelihood is D/2 log d(x) at the best
-variance. The difference of the two orders images as the ratio d(x) / c(x) does. That ratio forgives noise, though,
-whose c(x) is large too: dividing by a power of c(x) below 1 corrects less, and does not.
-"""
+"""complexity: the size of an image as a PNG; shows how far one gets without looking at what an image shows."""
 
 from __future__ import annotations
 
+import io
+from typing import Self
+
+import torch
+from PIL import Image
 from torch import Tensor
 
-LEAST = 1e-3
-"""Keeps the complexity of an image of one colour above 0."""
+from oodbench.detectors.base import Detector, Monitor, check_images, register
 
 
-def complexity(images: Tensor) -> Tensor:
-    """Sum the squared differences of neighbouring pixels.
+@register("complexity")
+class Complexity(Detector):
+    """How unusual the size of an image is as a PNG file: ``|size − mean size|``; a trivial baseline.
+
+    An image's compressed size measures its complexity (Serrà et al., "Input complexity and out-of-distribution
+    detection with likelihood-based generative models", ICLR 2020, §3); normal images may be simple or complex ones.
+    """
+
+    def fit(self, images: Tensor, *, monitor: Monitor | None = None) -> Self:
+        """Average the sizes of images (N, C, H, W); see `Detector.fit`."""
+        check_images(images)
+        self.mean_size_, self.shape_ = png_sizes(images).mean(), torch.tensor(images.shape[1:])
+        return self
+
+    def score(self, images: Tensor) -> Tensor:
+        """Score images (N, C, H, W) by how far their size is from the mean, (N,); see `Detector.score`."""
+        channels, height, width = self.shape_.tolist()
+        check_images(images, (channels, height, width))
+        return (png_sizes(images) - self.mean_size_).abs()
+
+
+def png_sizes(images: Tensor) -> Tensor:
+    """Compress images.
 
     Parameters
     ----------
     images : Tensor
-        float32 (N, C, H, W) in [0, 1].
+        float32 (N, C, H, W) in [0, 1]; three channels are compressed together, others one by one.
 
     Returns
     -------
     Tensor
-        float32 (N,), positive.
+        float32 (N,), sizes in bytes.
     """
-    across = (images[..., 1:] - images[..., :-1]).square().flatten(1).sum(1)
-    down = (images[..., 1:, :] - images[..., :-1, :]).square().flatten(1).sum(1)
-    total: Tensor = across + down + LEAST
-    return total
+    pixels = (images * 255).round().to(torch.uint8)
+    parts = [pixels.movedim(1, -1)] if pixels.shape[1] == 3 else list(pixels.unbind(1))
+    return torch.tensor([float(sum(_png_size(part[index]) for part in parts)) for index in range(len(images))])
+
+
+def _png_size(pixels: Tensor) -> int:
+    file = io.BytesIO()
+    Image.fromarray(pixels.contiguous().numpy()).save(file, "png")
+    return file.tell()

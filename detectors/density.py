@@ -6,6 +6,7 @@ after training, serves as one.
 
 from __future__ import annotations
 
+import math
 import warnings
 
 import torch
@@ -70,3 +71,26 @@ def sample_mixture(mixture: dict[str, Tensor], n: int, generator: torch.Generato
     chosen = torch.multinomial(mixture["weights"], n, replacement=True, generator=generator)
     noise = torch.randn(n, mixture["means"].shape[1], generator=generator, dtype=torch.float64)
     return (mixture["means"][chosen] + torch.einsum("nij,nj->ni", mixture["factors"][chosen], noise)).float()
+
+
+def log_density(mixture: dict[str, Tensor], points: Tensor) -> Tensor:
+    """Evaluate a mixture's density.
+
+    Parameters
+    ----------
+    mixture : dict of str to Tensor
+        What `fit_mixture` gave.
+    points : Tensor
+        float32 (n, L).
+
+    Returns
+    -------
+    Tensor
+        float64 (n,), logarithms.
+    """
+    parts = []
+    for mean, factor in zip(mixture["means"], mixture["factors"], strict=True):
+        whitened = torch.linalg.solve_triangular(factor, (points.double() - mean).T, upper=False)
+        constant = factor.diagonal().log().sum() + 0.5 * len(mean) * math.log(2 * math.pi)
+        parts.append(-0.5 * whitened.square().sum(0) - constant)
+    return torch.logsumexp(torch.stack(parts, 1) + mixture["weights"].log(), 1)

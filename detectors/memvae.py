@@ -21,12 +21,18 @@ class MemVAE(MemoryAugmented, VAE):
     """
 
     # the attention ignores a latent's length, so that a latent needs to be long beside its noise: small latents, or β
-    CHANGES: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "tiny": {"kl_weight": 0.1},
-        "grey": {"latent_size": 16, "kl_weight": 1.0},
-        "colour": {"latent_size": 128, "kl_weight": 0.1},
-    }
     DEFAULTS: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        kind: {**defaults, **MemoryAugmented.MEMORY_DEFAULTS[kind], **changes}
-        for (kind, defaults), changes in zip(VAE.DEFAULTS.items(), CHANGES.values(), strict=True)
+        "tiny": {**VAE.DEFAULTS["tiny"], **MemoryAugmented.MEMORY_DEFAULTS["tiny"], "kl_weight": 0.1},
+        "grey": {
+            **VAE.DEFAULTS["grey"],
+            **MemoryAugmented.MEMORY_DEFAULTS["grey"],
+            "latent_size": 16,
+            "kl_weight": 1.0,
+        },
+        "colour": {
+            **VAE.DEFAULTS["colour"],
+            **MemoryAugmented.MEMORY_DEFAULTS["colour"],
+            "latent_size": 128,
+            "kl_weight": 0.1,
+        },
     }

@@ -3,32 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
 from oodbench.detectors.base import FitDivergedError, Monitor
 
-Objective = Callable[[Tensor, torch.Generator | None], tuple[Tensor, Tensor]]
-"""Images (N, C, H, W) and a source of noise (None: none) to loss and reconstruction error, each (N,)."""
-
-
-@contextmanager
-def seeded(seed: int, device: str) -> Iterator[torch.Generator]:
-    """Make torch deterministic inside, and leave its global random state as it was.
-
-    Parameters
-    ----------
-    seed : int
-        Seeds the initial weights, and the generator that is handed out.
-    device : str
-        Where that generator draws.
-    """
-    with torch.random.fork_rng(devices=[device] if device.startswith("cuda") else []):
-        torch.manual_seed(seed)
-        yield torch.Generator(device).manual_seed(seed)
+Objective = Callable[[Tensor, torch.Generator | None], dict[str, Tensor]]
+"""Images (N, C, H, W) and a source of noise (None: none) to ``loss``, and other measures to report, each (N,)."""
 
 
 def bfloat16_pays(device: str) -> bool:
@@ -62,7 +45,7 @@ def train(
     images : Tensor
         float32 (N, C, H, W) in [0, 1].
     epochs, batch_size : int
-        How long, and how many images a step.
+        How long (0 leaves the network as it is), and how many images a step.
     learning_rate : float
         The schedule's peak.
     bfloat16 : bool
@@ -70,40 +53,43 @@ def train(
     generator : torch.Generator
         Shuffles the images and draws the objective's noise.
     monitor : Monitor
-        Is told loss and reconstruction error after every epoch, of its held-out images too.
+        Is told the objective's measures after every epoch, of its held-out images too.
 
     Raises
     ------
     FitDivergedError
         The loss is no longer finite.
     """
+    if epochs == 0:
+        return
     device = images.device.type
     batches = math.ceil(len(images) / batch_size)
     optimizer = torch.optim.Adam(network.parameters(), lr=learning_rate, fused=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=epochs * batches)
     for epoch in range(1, epochs + 1):
         network.train()
-        totals = torch.zeros(2, device=images.device)
+        totals: dict[str, Tensor] = {}
         order = torch.randperm(len(images), generator=generator, device=images.device)
         for chosen in order.split(batch_size):
             with torch.autocast(device, torch.bfloat16, enabled=bfloat16):
-                loss, error = objective(images[chosen], generator)
-            loss.mean().backward()
+                measures = objective(images[chosen], generator)
+            measures["loss"].mean().backward()
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
             schedule.step()
-            totals += torch.stack((loss.detach().sum(), error.detach().sum()))
-        loss_mean, error_mean = (totals / len(images)).tolist()
-        if not math.isfinite(loss_mean):
+            totals = {key: value.detach().sum() + totals.get(key, 0) for key, value in measures.items()}
+        means = {key: total.item() / len(images) for key, total in totals.items()}
+        if not math.isfinite(means["loss"]):
             raise FitDivergedError(
-                f"The loss was {loss_mean} after epoch {epoch} of {epochs}: training diverged. Try a smaller "
+                f"The loss was {means['loss']} after epoch {epoch} of {epochs}: training diverged. Try a smaller "
                 f"learning_rate than {learning_rate:g}."
             )
-        measures = {"loss": loss_mean, "reconstruction_error": error_mean}
         if monitor.validation is not None:
-            held_out = in_batches(lambda batch: torch.stack(objective(batch, None)), monitor.validation, images.device)
-            measures["validation_loss"], measures["validation_reconstruction_error"] = held_out.mean(1).tolist()
-        monitor.report(epoch, epochs, measures)
+            held_out = in_batches(
+                lambda batch: torch.stack(list(objective(batch, None).values())), monitor.validation, images.device
+            )
+            means |= {f"validation_{key}": value for key, value in zip(totals, held_out.mean(1).tolist(), strict=True)}
+        monitor.report(epoch, epochs, means)
 
 
 @torch.inference_mode()

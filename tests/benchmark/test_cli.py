@@ -57,7 +57,7 @@ def test_nothing_selected_says_what_to_add() -> None:
         (["run", "--dataset", "digits", "--set", "ae.latent=3"], "did you mean latent_size"),
         (["run", "--dataset", "digits", "--device", "tpu"], "--device is auto, cpu or cuda"),
         (["run", "--dataset", "digits", "--seeds", "2", "--seed", "1"], "give only one of them"),
-        (["run", "--dataset", "digits", "--plugin", "nothing.py"], "there is no such Python file"),
+        (["run", "--dataset", "digits", "--plugin", "nothing.py"], "There is no Python file nothing.py"),
         (["run", "--dataset", "digits", "--jobs", "0"], "Invalid value for '--jobs'"),
         (["show", "mnits", "3"], "did you mean mnist"),
         (["show", "digits", "3", "--out", "nowhere"], "There are no results of digits with normal class 3"),

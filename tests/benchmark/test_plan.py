@@ -33,7 +33,8 @@ def test_settings_reach_their_detector_only(plugins: Plugins) -> None:
     assert memvae.label == "memvae@channels=[8, 16],memory_size=200"
     assert str(memvae.path) == "mnist/memvae@channels=8,16,memory_size=200/class-0_seed-0"
     assert vae.label == "vae"
-    assert "--set memvae.memory_size=200" in memvae.command
+    assert "--class 0 --detector memvae --seed 0 --set" in memvae.command("0")
+    assert "memvae.memory_size=200" in memvae.command("0")
 
 
 @pytest.mark.parametrize(
@@ -41,7 +42,7 @@ def test_settings_reach_their_detector_only(plugins: Plugins) -> None:
     [
         ({"detectors": ["memvea"]}, "Unknown detector 'memvea': did you mean memvae"),
         ({"datasets": ["cifar"]}, "Unknown dataset 'cifar': did you mean cifar10"),
-        ({"datasets": ["imagenet"]}, "Unknown dataset 'imagenet': there are cifar10, digits, fashion-mnist, mnist"),
+        ({"datasets": ["imagenet"]}, "Unknown dataset 'imagenet': there are cifar10, digits, fashion-mnist, folder:…, mnist"),
         ({"datasets": ["cifar10"], "classes": ["car"]}, "Unknown class of cifar10 'car': did you mean cat"),
         ({"datasets": ["mnist"], "classes": ["10"]}, "Unknown class of mnist '10': did you mean"),
         ({"datasets": ["mnist"], "classes": ["-1"]}, "Unknown class of mnist '-1'"),

@@ -51,19 +51,33 @@ def test_local_file(tmp_path: Path) -> None:
 
 
 def test_local_file_that_does_not_exist(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"nothing.py cannot be used.*there is no such Python file"):
+    with pytest.raises(UsageError, match=r"There is no Python file .*nothing.py"):
         Plugins.load([tmp_path / "nothing.py"])
 
 
-def test_local_file_that_raises_is_named_with_the_cause(tmp_path: Path) -> None:
-    (tmp_path / "broken.py").write_text("import no_such_module")
-    with pytest.raises(UsageError, match=r"broken.py cannot be used: ModuleNotFoundError: No module named"):
-        Plugins.load([tmp_path / "broken.py"])
-
-
-def test_a_name_that_is_taken_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="the name 'vae' is already taken by a detector from built in"):
-        Plugins.load([write(tmp_path / "taken.py", "vae")])
+@pytest.mark.parametrize(
+    ("content", "cause"),
+    [
+        ("import no_such_module", "ModuleNotFoundError: No module named 'no_such_module'"),
+        ("raise SystemExit(3)", "SystemExit: 3"),
+        ("this is no Python", "SyntaxError"),
+        ("import time\ntime.sleep(60)", "TimeoutError: importing it took longer than 0.2 s"),
+        ("while True: pass", "TimeoutError: importing it took longer than 0.2 s"),
+        (PLUGIN.replace("NAME", "vae"), "the name 'vae' is already taken by a detector from built in"),
+        ("from oodbench.detectors import Detector", "it holds no detector and no dataset"),
+    ],
+    ids=["missing import", "exit", "syntax", "sleeps", "loops", "taken name", "nothing in it"],
+)
+def test_a_local_file_that_cannot_be_used_is_named_with_the_cause(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str, cause: str
+) -> None:
+    monkeypatch.setattr("oodbench.benchmark.registry.SECONDS_TO_IMPORT", 0.2)
+    (tmp_path / "broken.py").write_text(content)
+    plugins = Plugins.load([tmp_path / "broken.py", write(tmp_path / "whole.py", "whole")])
+    assert {"vae", "whole"} <= set(plugins.detectors.plugins)
+    (broken,) = plugins.broken
+    assert broken.source == f"file {tmp_path / 'broken.py'}"
+    assert broken.cause.startswith(cause)
 
 
 def test_entry_points(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from oodbench.detectors.ae import AE
-from oodbench.detectors.complexity import LEAST, complexity
+from oodbench.detectors.input_complexity import LEAST, complexity
 from tests.conftest import blobs
 
 

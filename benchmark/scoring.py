@@ -1,0 +1,112 @@
+"""Scores of anybody's images by a stored model, and whether they are in or out of distribution."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from oodbench.benchmark import pictures
+from oodbench.benchmark.errors import UsageError
+from oodbench.benchmark.plan import Plugins
+from oodbench.benchmark.store import read_card, write_text
+from oodbench.datasets.folder import UNREADABLE, images_in, read_image
+from oodbench.datasets.split import as_float
+
+
+def score_images(folder: Path, images: Sequence[Path], plugins: Plugins) -> pd.DataFrame:
+    """Score image files by a stored model.
+
+    Parameters
+    ----------
+    folder : Path
+        A run folder.
+    images : sequence of Path
+        Files, in any format, size and mode that Pillow reads, and folders of them.
+    plugins : Plugins
+        Where the model's detector is found.
+
+    Returns
+    -------
+    DataFrame
+        A row each image, most out-of-distribution first: ``image`` (path), ``score``, and ``verdict``: "in", "out", or
+        "unreadable" with no score. Without a threshold the verdict is empty. The threshold is in ``attrs``.
+
+    Raises
+    ------
+    UsageError
+        The folder holds no model, a path does not exist, or there are no images.
+    """
+    card = read_card(folder)
+    detector = plugins.detectors[card["detector"]].load(folder)
+    channels, height, width = card["shape"]
+    paths = _files(images)
+    pixels, read = [], []
+    for path in paths:
+        try:
+            pixels.append(read_image(path, (channels, height, width)))
+        except UNREADABLE:
+            continue
+        read.append(path)
+    if not read:
+        raise UsageError(f"None of {len(paths)} files can be read as an image, {paths[0]} for example.")
+    scores = detector.score(as_float(torch.from_numpy(np.stack(pixels)))).double().numpy()
+    threshold = card["threshold"]["value"] if card["threshold"] else None
+    verdicts = np.where(scores > threshold, "out", "in") if threshold is not None else ""
+    table = pd.DataFrame({"image": list(map(str, read)), "score": scores, "verdict": verdicts})
+    lost = pd.DataFrame({"image": [str(path) for path in paths if path not in set(read)], "verdict": "unreadable"})
+    table = pd.concat([table.sort_values("score", ascending=False, kind="stable"), lost], ignore_index=True)
+    table.attrs.update(card)
+    return table
+
+
+def write_scores(table: pd.DataFrame, output: Path) -> None:
+    """Write scores as a CSV file; raises UsageError if it cannot be written."""
+    try:
+        write_text(output, table.to_csv(index=False, lineterminator="\n"))
+    except OSError as error:
+        raise UsageError(f"{output} cannot be written ({error.strerror}): name another file with --output.") from error
+
+
+def draw_ranking(table: pd.DataFrame, output: Path) -> None:
+    """Draw the images that were scored, most normal first, framed blue (in) or red (out), with their scores.
+
+    Parameters
+    ----------
+    table : DataFrame
+        From `score_images`.
+    output : Path
+        A PNG.
+
+    Raises
+    ------
+    UsageError
+        The picture cannot be written.
+    """
+    ranked = table[table["score"].notna()].iloc[::-1]
+    shape = table.attrs["shape"]
+    pixels = np.stack([read_image(Path(path), (3, *shape[1:])) for path in ranked["image"]])
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        pictures.draw_ranking(
+            output,
+            as_float(torch.from_numpy(pixels)),
+            ranked["score"].tolist(),
+            [verdict == "out" for verdict in ranked["verdict"]],
+        )
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{output} cannot be written as a picture ({error}): name a .png file with --plot.") from error
+
+
+def _files(images: Sequence[Path]) -> list[Path]:
+    found: list[Path] = []
+    for path in images:
+        if not path.exists():
+            raise UsageError(f"There is no file or folder {path}: name images, or folders of images.")
+        found += images_in(path) if path.is_dir() else [path]
+    if not found:
+        raise UsageError(f"There are no images in {', '.join(map(str, images))}.")
+    return list(dict.fromkeys(found))

@@ -1,0 +1,94 @@
+"""iforest: isolation forest (Liu, Ting & Zhou, "Isolation forest", ICDM 2008)."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.ensemble import IsolationForest
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from oodbench.detectors.base import Detector, Monitor, check_images, register
+
+QUERIES = 1000
+"""Images that walk down the trees at a time."""
+
+
+@register("iforest")
+class IForest(Detector):
+    """Isolation forest on pixels: how few random cuts set an image apart.
+
+    Scores by ``2^(−E[h(x)] / c(n))`` with h the depth at which a tree isolates x (Liu et al. 2008, equation 2). The
+    trees are grown by scikit-learn; they are kept as arrays, so that a model can be saved without a pickle.
+
+    Parameters
+    ----------
+    trees : int
+        How many.
+    seed : int
+        Of the cuts.
+    """
+
+    def __init__(self, *, trees: int = 200, seed: int = 0) -> None:
+        self.trees = trees
+        self.seed = seed
+
+    def fit(self, images: Tensor, *, monitor: Monitor | None = None) -> Self:
+        """Grow the trees on images (N, C, H, W); see `Detector.fit`."""
+        check_images(images)
+        forest = IsolationForest(n_estimators=self.trees, random_state=self.seed).fit(images.flatten(1).numpy())
+        grown = [tree.tree_ for tree in forest.estimators_]
+        # a leaf leads back to itself, so that all images can walk equally long
+        ids = [np.arange(tree.node_count) for tree in grown]
+        leaves = [tree.children_left < 0 for tree in grown]
+        self.left_ = _pad([np.where(leaf, i, t.children_left) for leaf, i, t in zip(leaves, ids, grown, strict=True)])
+        self.right_ = _pad([np.where(leaf, i, t.children_right) for leaf, i, t in zip(leaves, ids, grown, strict=True)])
+        self.pixel_ = _pad([np.maximum(tree.feature, 0) for tree in grown])
+        self.cut_ = _pad([tree.threshold for tree in grown])
+        self.depth_ = _pad([tree.compute_node_depths() - 1 + unfinished(tree.n_node_samples) for tree in grown])
+        self.levels_ = torch.tensor(max(tree.max_depth for tree in grown))
+        self.expected_depth_ = torch.tensor(float(unfinished(np.array([forest.max_samples_]))[0]))
+        self.shape_ = torch.tensor(images.shape[1:])
+        return self
+
+    def score(self, images: Tensor) -> Tensor:
+        """Score images (N, C, H, W) by how early they are isolated, (N,); see `Detector.score`."""
+        channels, height, width = self.shape_.tolist()
+        check_images(images, (channels, height, width))
+        depths = torch.cat([self._depths(chunk) for chunk in images.flatten(1).split(QUERIES)])
+        return torch.exp2(-depths / self.expected_depth_.clamp_min(1)).float()
+
+    def _depths(self, points: Tensor) -> Tensor:
+        """Mean depths (N,) at which points (N, D) are isolated."""
+        tree = torch.arange(len(self.left_))
+        node = torch.zeros(len(points), len(tree), dtype=torch.int64)
+        for _ in range(int(self.levels_)):
+            goes_left = points.gather(1, self.pixel_[tree, node]) <= self.cut_[tree, node]
+            node = torch.where(goes_left, self.left_[tree, node], self.right_[tree, node])
+        return self.depth_[tree, node].mean(1)
+
+
+def unfinished(samples: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Give the expected further depth of a leaf that still holds several samples (Liu et al. 2008, equation 1).
+
+    Parameters
+    ----------
+    samples : array
+        int (L,), at least 1.
+
+    Returns
+    -------
+    array
+        float64 (L,).
+    """
+    n = np.maximum(samples, 2).astype(float)
+    depth = 2 * (np.log(n - 1) + np.euler_gamma) - 2 * (n - 1) / n
+    return np.select([samples <= 1, samples == 2], [0.0, 1.0], depth)
+
+
+def _pad(rows: list[NDArray[Any]]) -> Tensor:
+    """Put arrays of different lengths into one tensor, a row each."""
+    return pad_sequence([torch.from_numpy(row) for row in rows], batch_first=True)

@@ -1,0 +1,87 @@
+"""kde: a kernel density estimate on principal components (Parzen, Ann. Math. Statist. 33(3), 1962)."""
+
+from __future__ import annotations
+
+import math
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from oodbench.detectors.base import Monitor, register
+from oodbench.detectors.projection import Projecting
+
+FACTORS = torch.logspace(-2, 1, 13, base=2)
+"""Bandwidths that are tried, in units of the median distance to the nearest training image."""
+QUERIES = 1000
+"""Images whose distances to all training images are held at a time."""
+
+
+@register("kde")
+class KDE(Projecting):
+    """Negative log-density under Gaussian kernels on the training images, in principal components.
+
+    The bandwidth is the one under which training images are most likely, each left out of its own density (Bishop 2006,
+    §2.5.1, with leave-one-out cross-validation). Samples are training images with the kernel's noise on their
+    components.
+
+    Parameters
+    ----------
+    components : int
+        How many principal components.
+    seed : int
+        Of the randomised decomposition.
+    """
+
+    def fit(self, images: Tensor, *, monitor: Monitor | None = None) -> Self:
+        """Choose the bandwidth for images (N, C, H, W); see `Detector.fit`."""
+        self.projections_ = self._fit_projection(images)
+        squares = squared_distances(self.projections_[:QUERIES], self.projections_)
+        squares.fill_diagonal_(math.inf)  # left out of its own density
+        nearest = squares.amin(1).sqrt().median() if len(images) > 1 else torch.tensor(1.0)
+        bandwidths = FACTORS * nearest.clamp_min(1e-3)
+        likelihoods = torch.stack([log_density(squares, width, self.axes_.shape[0]).mean() for width in bandwidths])
+        self.bandwidth_ = bandwidths[likelihoods.argmax()]
+        return self
+
+    def score(self, images: Tensor) -> Tensor:
+        """Score images (N, C, H, W) by their negative log-density, (N,); see `Detector.score`."""
+        densities = [
+            log_density(squared_distances(chunk, self.projections_), self.bandwidth_, self.axes_.shape[0])
+            for chunk in self._project(images).split(QUERIES)
+        ]
+        return -torch.cat(densities).float()
+
+    def sample(self, n: int, *, generator: torch.Generator | None = None) -> Tensor:
+        """Draw n images (n, C, H, W) from the density; see `Detector.sample`."""
+        chosen = torch.randint(len(self.projections_), (n,), generator=generator)
+        noise = torch.randn(n, self.projections_.shape[1], generator=generator)
+        return self._lift(self.projections_[chosen] + self.bandwidth_ * noise)
+
+
+def squared_distances(a: Tensor, b: Tensor) -> Tensor:
+    """Give the squared Euclidean distances (N, M), in float64, of points (N, K) and (M, K)."""
+    a, b = a.double(), b.double()
+    squares: Tensor = a.square().sum(1, keepdim=True) + b.square().sum(1) - 2 * a @ b.T
+    return squares.clamp_min(0)
+
+
+def log_density(squares: Tensor, bandwidth: Tensor, dimensions: int) -> Tensor:
+    """Logarithm of the mean of Gaussian kernels.
+
+    Parameters
+    ----------
+    squares : Tensor
+        float64 (N, M), squared distances to the kernels' centres; infinite for a centre that is left out.
+    bandwidth : Tensor
+        (), the kernels' standard deviation.
+    dimensions : int
+        K, of the space.
+
+    Returns
+    -------
+    Tensor
+        float64 (N,).
+    """
+    constant = dimensions * (bandwidth.double().log() + 0.5 * math.log(2 * math.pi))
+    return torch.logsumexp(-squares / (2 * bandwidth.double().square()), 1) - math.log(squares.shape[1]) - constant
