@@ -35,7 +35,7 @@ class DeepSVDD(Neural):
     ----------
     latent_size : int, optional
         Length of φ(x).
-    channels : sequence of int
+    channels : sequence of int, optional
         Channels of the convolutions; each halves the image.
     epochs : int, optional
         Passes over the training images.
@@ -52,7 +52,7 @@ class DeepSVDD(Neural):
     """
 
     latent_size: int | None = None
-    channels: tuple[int, ...] = (16, 32, 64)
+    channels: tuple[int, ...] | None = None
     epochs: int | None = None
     batch_size: int | None = None
     learning_rate: float = 1e-3
@@ -61,9 +61,9 @@ class DeepSVDD(Neural):
     device: str = "cpu"
 
     DEFAULTS: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "tiny": {"latent_size": 16, "epochs": 40, "batch_size": 32, "bfloat16": False},
-        "grey": {"latent_size": 32, "epochs": 15, "batch_size": 128, "bfloat16": False},
-        "colour": {"latent_size": 128, "epochs": 15, "batch_size": 128, "bfloat16": True},
+        "tiny": {"latent_size": 16, "channels": (16, 32, 64), "epochs": 40, "batch_size": 32, "bfloat16": False},
+        "grey": {"latent_size": 32, "channels": (16, 32, 64), "epochs": 15, "batch_size": 128, "bfloat16": False},
+        "colour": {"latent_size": 128, "channels": (32, 64, 128), "epochs": 15, "batch_size": 128, "bfloat16": True},
     }
 
     def fit(self, images: Tensor, *, monitor: Monitor | None = None) -> Self:
@@ -95,7 +95,7 @@ class DeepSVDD(Neural):
         return self._in_batches(lambda batch: self._objective(batch, None)["loss"], images)
 
     def _modules(self, shape: Shape) -> dict[str, nn.Module]:
-        channels = tuple(self.channels)
+        channels: list[int] = self.settings_["channels"]
         height, width = pyramid(shape, len(channels))[-1]
         layers: list[nn.Module] = []
         for inputs, outputs in pairwise((shape[0], *channels)):

@@ -42,7 +42,7 @@ def test_settings_reach_their_detector_only(plugins: Plugins) -> None:
     [
         ({"detectors": ["memvea"]}, "Unknown detector 'memvea': did you mean memvae"),
         ({"datasets": ["cifar"]}, "Unknown dataset 'cifar': did you mean cifar10"),
-        ({"datasets": ["imagenet"]}, "Unknown dataset 'imagenet': there are cifar10, digits, fashion-mnist, folder:…, mnist"),
+        ({"datasets": ["imagenet"]}, r"Unknown dataset .imagenet.: there are cifar10, digits, .*, folder:…, mnist"),
         ({"datasets": ["cifar10"], "classes": ["car"]}, "Unknown class of cifar10 'car': did you mean cat"),
         ({"datasets": ["mnist"], "classes": ["10"]}, "Unknown class of mnist '10': did you mean"),
         ({"datasets": ["mnist"], "classes": ["-1"]}, "Unknown class of mnist '-1'"),
