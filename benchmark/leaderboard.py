@@ -17,6 +17,10 @@ from oodbench.benchmark.statistics import Statistics
 from oodbench.benchmark.store import Result, Store, write_text
 
 DASH, SICK = "—", "⚠"
+ABREAST = 4
+"""Pictures side by side."""
+QUICK = 5
+"""Seconds that a method may take to fit to be called quick."""
 
 MEASURES = (
     "The other measures, as means over all classes. AUPR: average precision with OOD (out) or normal (in) as positive. "
@@ -159,7 +163,10 @@ def _images(plots: Sequence[Plot]) -> list[str]:
     shown = [f"![{plot.caption}](plots/{plot.name})" for plot in plots if not plot.detector]
     single = {plot.detector: f"![{plot.caption}](plots/{plot.name})" for plot in plots if plot.detector}
     if single:
-        shown += ["Samples, a row for each normal class:", _markdown(list(single), [list(single.values())])]
+        names = list(single)
+        tables = [names[start : start + ABREAST] for start in range(0, len(names), ABREAST)]
+        shown += ["Samples, a row for each normal class:"]
+        shown += [_markdown(table, [[single[name] for name in table]]) for table in tables]
     return shown
 
 
@@ -245,6 +252,7 @@ def _over_seeds(statistics: Statistics, dataset: str) -> str:
 
 def _headline_notes(statistics: Statistics) -> list[str]:
     notes = [
+        *_against_quick(statistics),
         "Each AUROC is the mean over all classes of the dataset, ± its standard deviation over seeds where there are "
         "several. Average rank: by AUROC in each split, over all splits shown (1 is best). Fit: mean time to train on "
         "one class. Generates: whether new images can be sampled.",
@@ -258,6 +266,27 @@ def _headline_notes(statistics: Statistics) -> list[str]:
             f"`bench run` computes the older ones again."
         )
     return notes
+
+
+def _against_quick(statistics: Statistics) -> list[str]:
+    """Say for each dataset which slower methods beat the best one that fits in seconds, and which do not."""
+    lines = []
+    for dataset in statistics.datasets:
+        auroc = {label: statistics.by_seed(dataset, label).mean() for label in statistics.ranked}
+        seconds = {label: statistics.by_seed(dataset, label, "fit_seconds").mean() for label in statistics.ranked}
+        quick = [label for label in auroc if seconds[label] < QUICK]
+        slow = sorted((label for label in auroc if seconds[label] >= QUICK), key=lambda label: -auroc[label])
+        if not quick or not slow:
+            continue
+        best = max(quick, key=lambda label: auroc[label])
+        better = [f"`{label}`" for label in slow if auroc[label] > auroc[best]]
+        worse = [f"`{label}`" for label in slow if auroc[label] <= auroc[best]]
+        lines.append(
+            f"- {dataset}: the best method that fits in under {QUICK} s is `{best}` ({auroc[best]:.3f} in "
+            f"{duration(seconds[best])}). Slower and better: {', '.join(better) or 'none'}. Slower and no better: "
+            f"{', '.join(worse) or 'none'}."
+        )
+    return ["Does training longer pay?\n\n" + "\n".join(lines)] if lines else []
 
 
 def _mixed(statistics: Statistics) -> list[str]:

@@ -22,6 +22,8 @@ from oodbench.benchmark.store import Store, partial
 
 DIGEST = "oodbench-results"
 SAMPLES_A_CLASS = 10
+CURVES = 6
+"""Detectors that the ROC panels show; more would hide each other."""
 
 
 @dataclass(frozen=True)
@@ -94,10 +96,12 @@ def plots_of(statistics: Statistics, store: Store) -> list[Plot]:
         heat_map = functools.partial(draw_heat_map, statistics=statistics, dataset=dataset)
         plots.append(Plot(f"{start}-auroc.png", "AUROC by normal class", dataset, "", digest, heat_map))
         runs = _first_seed_runs(rows, store)
-        curves = functools.partial(draw_roc_panels, statistics=statistics, dataset=dataset, runs=runs)
-        plots.append(
-            Plot(f"{start}-roc.png", "ROC curves by normal class", dataset, "", digest, curves if runs else None)
-        )
+        best = statistics.by_class(dataset).mean(axis=1).nlargest(CURVES).index
+        shown = {key: folder for key, folder in runs.items() if key[0] in best}
+        curves = functools.partial(draw_roc_panels, statistics=statistics, dataset=dataset, runs=shown)
+        few = "" if len(best) == len(statistics.by_class(dataset)) else f", of the {len(best)} best detectors"
+        caption = f"ROC curves by normal class{few}"
+        plots.append(Plot(f"{start}-roc.png", caption, dataset, "", digest, curves if shown else None))
         for detector in statistics.by_class(dataset).index:
             mine = {key: folder for key, folder in runs.items() if key[0] == detector}
             mine = {key: folder for key, folder in mine.items() if (folder / "samples.npy").is_file()}
@@ -135,7 +139,7 @@ def draw_heat_map(path: Path, *, statistics: Statistics, dataset: str) -> None:
 
 
 def draw_roc_panels(path: Path, *, statistics: Statistics, dataset: str, runs: dict[tuple[str, int], Path]) -> None:
-    """Draw for each normal class the ROC curves of all detectors."""
+    """Draw for each normal class the ROC curves of the detectors in `runs`."""
     names = statistics.class_names[dataset]
     columns = min(5, len(names))
     rows = -(-len(names) // columns)

@@ -6,13 +6,13 @@ import math
 from typing import Self
 
 import torch
+from scipy.optimize import minimize_scalar
 from torch import Tensor
 
 from oodbench.detectors.base import Monitor, register
 from oodbench.detectors.projection import Projecting
 
-FACTORS = torch.logspace(-2, 1, 13, base=2)
-"""Bandwidths that are tried, in units of the median distance to the nearest training image."""
+LEAST_BANDWIDTH = 1e-3
 QUERIES = 1000
 """Images whose distances to all training images are held at a time."""
 
@@ -38,16 +38,23 @@ class KDE(Projecting):
         self.projections_ = self._fit_projection(images)
         squares = squared_distances(self.projections_[:QUERIES], self.projections_)
         squares.fill_diagonal_(math.inf)  # left out of its own density
-        nearest = squares.amin(1).sqrt().median() if len(images) > 1 else torch.tensor(1.0)
-        bandwidths = FACTORS * nearest.clamp_min(1e-3)
-        likelihoods = torch.stack([log_density(squares, width, self.axes_.shape[0]).mean() for width in bandwidths])
-        self.bandwidth_ = bandwidths[likelihoods.argmax()]
+        nearest = squares.amin(1).sqrt().median().item() if len(images) > 1 else 1.0
+        spread = self.variances_.sum().sqrt().item()
+
+        def surprise(logarithm: float) -> float:
+            return -log_density(squares, math.exp(logarithm), self.axes_.shape[0]).mean().item()
+
+        low = math.log(max(nearest, LEAST_BANDWIDTH) / 4)
+        best = minimize_scalar(
+            surprise, bounds=(low, max(math.log(max(spread, 1e-9)), low + 3)), options={"xatol": 0.03}
+        )
+        self.bandwidth_ = torch.tensor(math.exp(best.x) if len(images) > 1 else LEAST_BANDWIDTH)
         return self
 
     def score(self, images: Tensor) -> Tensor:
         """Score images (N, C, H, W) by their negative log-density, (N,); see `Detector.score`."""
         densities = [
-            log_density(squared_distances(chunk, self.projections_), self.bandwidth_, self.axes_.shape[0])
+            log_density(squared_distances(chunk, self.projections_), self.bandwidth_.item(), self.axes_.shape[0])
             for chunk in self._project(images).split(QUERIES)
         ]
         return -torch.cat(densities).float()
@@ -66,15 +73,15 @@ def squared_distances(a: Tensor, b: Tensor) -> Tensor:
     return squares.clamp_min(0)
 
 
-def log_density(squares: Tensor, bandwidth: Tensor, dimensions: int) -> Tensor:
+def log_density(squares: Tensor, bandwidth: float, dimensions: int) -> Tensor:
     """Logarithm of the mean of Gaussian kernels.
 
     Parameters
     ----------
     squares : Tensor
         float64 (N, M), squared distances to the kernels' centres; infinite for a centre that is left out.
-    bandwidth : Tensor
-        (), the kernels' standard deviation.
+    bandwidth : float
+        The kernels' standard deviation.
     dimensions : int
         K, of the space.
 
@@ -83,5 +90,5 @@ def log_density(squares: Tensor, bandwidth: Tensor, dimensions: int) -> Tensor:
     Tensor
         float64 (N,).
     """
-    constant = dimensions * (bandwidth.double().log() + 0.5 * math.log(2 * math.pi))
-    return torch.logsumexp(-squares / (2 * bandwidth.double().square()), 1) - math.log(squares.shape[1]) - constant
+    constant = dimensions * (math.log(bandwidth) + 0.5 * math.log(2 * math.pi))
+    return torch.logsumexp(squares * (-0.5 / bandwidth**2), 1) - math.log(squares.shape[1]) - constant

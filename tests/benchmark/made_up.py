@@ -40,6 +40,8 @@ def result(
         "aupr_out": 0.99,
         "aupr_in": 0.5,
         "fpr95": 0.25,
+        "normal_kept": 0.95,
+        "ood_caught": 0.5,
         "fit_seconds": 10.0,
         "score_images_per_second": 5000.0,
         "parameters": 1234,

@@ -134,3 +134,31 @@ def test_the_page_depends_on_the_results_only(tmp_path: Path) -> None:
 def test_no_results(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"There are no results in .* run `bench run` first"):
         leaderboard.update(Store.at(tmp_path))
+
+
+def test_one_sees_at_once_whether_training_longer_pays() -> None:
+    statistics = Statistics(
+        row("pca", [0.9, 0.8], fit_seconds=1.0)
+        + row("mean", [0.5, 0.6], fit_seconds=0.1)
+        + row("vae", [0.9, 0.9], fit_seconds=20.0)
+        + row("ae", [0.8, 0.7], fit_seconds=30.0)
+    )
+    assert (
+        "- mnist: the best method that fits in under 5 s is `pca` (0.850 in 1.0 s). Slower and better: `vae`. "
+        "Slower and no better: `ae`."
+    ) in leaderboard.render(statistics)
+    assert "Does training longer pay?" not in leaderboard.render(Statistics(row("vae", [0.9, 0.9])))
+
+
+def test_what_the_threshold_achieves_is_shown() -> None:
+    table = leaderboard.measures_table(Statistics(row("vae", [0.9, 0.9], normal_kept=0.94, ood_caught=0.71)), "mnist")
+    assert cells(table, "vae")[4:6] == ["0.940", "0.710"]
+    without = leaderboard.measures_table(Statistics(row("vae", [0.9, 0.9], normal_kept=None, ood_caught=None)), "mnist")
+    assert cells(without, "vae")[4:6] == ["—", "—"]
+
+
+def test_names_that_are_paths_make_no_folders(tmp_path: Path) -> None:
+    store = stored(tmp_path, row("pyod:ECOD", [0.9, 0.8], dataset="folder:my/cats@24"))
+    leaderboard.update(store)
+    assert (tmp_path / "plots" / "folder-my-cats@24-auroc.png").is_file()
+    assert leaderboard.check(store) == []

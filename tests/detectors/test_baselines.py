@@ -1,0 +1,186 @@
+"""The classical methods agree with scikit-learn, or with values worked out by hand."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from sklearn.decomposition import PCA as SklearnPCA
+from sklearn.ensemble import IsolationForest
+from sklearn.mixture import GaussianMixture
+from sklearn.neighbors import KernelDensity
+from sklearn.svm import OneClassSVM
+from torch import Tensor
+
+from oodbench.detectors.complexity import Complexity, png_sizes
+from oodbench.detectors.deepsvdd import LEAST_CENTRE, DeepSVDD
+from oodbench.detectors.density import log_density
+from oodbench.detectors.geotrans import GeoTrans, shifted
+from oodbench.detectors.gmm import GMM
+from oodbench.detectors.iforest import IForest, unfinished
+from oodbench.detectors.kde import KDE
+from oodbench.detectors.knn import KNN
+from oodbench.detectors.mean import Mean
+from oodbench.detectors.ocsvm import OCSVM
+from oodbench.detectors.pca import PCA
+from oodbench.detectors.ppca import PPCA
+from oodbench.detectors.projection import Projecting
+from tests.conftest import blobs
+
+IMAGES, NEW = blobs(120, (1, 10, 10)), blobs(30, (1, 10, 10), seed=1)
+
+
+def close(scores: Tensor, expected: object) -> bool:
+    return torch.allclose(scores.double(), torch.as_tensor(expected).double(), rtol=1e-3, atol=1e-4)
+
+
+def projections(detector: Projecting, images: Tensor) -> NDArray[np.float64]:
+    return ((images - detector.mean_).flatten(1).double() @ detector.axes_.double().T).numpy()
+
+
+def test_mean() -> None:
+    black, white = torch.zeros(1, 1, 2, 2), torch.ones(1, 1, 2, 2)
+    detector = Mean().fit(torch.cat([black, white]))
+    assert detector.score(torch.cat([black, white, 0.5 * white])).tolist() == [1.0, 1.0, 0.0]
+
+
+def test_complexity_is_the_size_of_a_png() -> None:
+    for image in (NEW[0], torch.rand(3, 10, 10)):
+        pixels = (image * 255).round().byte().movedim(0, -1).squeeze(-1).numpy()
+        file = io.BytesIO()
+        Image.fromarray(pixels).save(file, "png")
+        assert png_sizes(image.unsqueeze(0)).item() == len(file.getvalue())
+    assert png_sizes(torch.zeros(1, 2, 5, 5)).item() == 2 * png_sizes(torch.zeros(1, 1, 5, 5)).item()
+    plain = Complexity().fit(torch.zeros(3, 1, 10, 10))
+    assert plain.score(torch.zeros(1, 1, 10, 10)).item() == 0
+    assert plain.score(torch.rand(1, 1, 10, 10)).item() > 50
+
+
+def test_pca_has_no_error_in_the_space_that_it_spans() -> None:
+    directions = torch.rand(3, 1, 6, 6, generator=torch.Generator().manual_seed(0))
+    weights = torch.rand(50, 3, generator=torch.Generator().manual_seed(1)) / 3
+    images = torch.einsum("nk,kchw->nchw", weights, directions)
+    detector = PCA(components=3).fit(images)
+    assert detector.score(images).max() < 1e-9
+    assert torch.allclose(detector.reconstruct(images), images, atol=1e-5)
+    off = images.clone()
+    off[:, 0, 0, 0] = (off[:, 0, 0, 0] + 0.3).clamp(max=1)
+    assert detector.score(off).min() > 1e-3
+
+
+def test_ppca_is_the_likelihood_of_tipping_and_bishop() -> None:
+    reference = SklearnPCA(12, random_state=0).fit(IMAGES.flatten(1).numpy())
+    noisy = (NEW + 0.05 * torch.rand(NEW.shape, generator=torch.Generator().manual_seed(0))).clamp(0, 1)
+    expected = -2 * reference.score_samples(noisy.flatten(1).double().numpy())
+    scores = PPCA(components=12).fit(IMAGES).score(noisy).double().numpy()
+    assert np.ptp(scores - expected) < 1e-2 * np.ptp(expected)  # but for a constant
+    assert np.corrcoef(scores, expected)[0, 1] > 0.9999
+
+
+def test_gmm_is_scikit_learn_s() -> None:
+    detector = GMM(mixture_components=3, components=5).fit(IMAGES)
+    reference = GaussianMixture(3, random_state=0, reg_covar=1e-4, max_iter=20).fit(
+        detector._project(IMAGES).double().numpy()
+    )
+    assert close(detector.score(NEW), -reference.score_samples(projections(detector, NEW)))
+    standard = {"weights": torch.ones(1), "means": torch.zeros(1, 2), "factors": torch.eye(2).unsqueeze(0)}
+    standard = {key: value.double() for key, value in standard.items()}
+    assert log_density(standard, torch.zeros(1, 2)).item() == pytest.approx(-np.log(2 * np.pi))
+
+
+def test_kde_is_scikit_learn_s_at_its_bandwidth() -> None:
+    detector = KDE(components=4).fit(IMAGES)
+    reference = KernelDensity(bandwidth=float(detector.bandwidth_)).fit(projections(detector, IMAGES))
+    assert close(detector.score(NEW), -reference.score_samples(projections(detector, NEW)))
+
+
+def test_kde_s_bandwidth_is_the_likeliest() -> None:
+    """Points from a Gaussian: no bandwidth in the grid makes held-out points likelier by much."""
+    generator = torch.Generator().manual_seed(0)
+    points = (0.5 + 0.1 * torch.randn(600, 1, 1, 4, generator=generator)).clamp(0, 1)
+    detector = KDE(components=1).fit(points[:300])
+    train, held_out = (projections(detector, part) for part in (points[:300], points[300:]))
+    chosen, *others = (
+        KernelDensity(bandwidth=float(detector.bandwidth_) * factor).fit(train).score(held_out)
+        for factor in (1, 0.25, 0.5, 2, 4)
+    )
+    assert chosen > max(others) - 5
+
+
+def test_knn_by_hand() -> None:
+    images = torch.linspace(0, 1, 11).view(-1, 1, 1, 1).expand(-1, 1, 2, 2).contiguous()  # 0.2 apart
+    detector = KNN(neighbours=2, components=1).fit(images)
+    assert close(detector.score(images[:3]), [0.1, 0.1, 0.1])
+    assert close(detector.score(torch.full((1, 1, 2, 2), 0.95)), [0.1])
+
+
+def test_iforest_is_scikit_learn_s() -> None:
+    reference = IsolationForest(n_estimators=50, random_state=3).fit(IMAGES.flatten(1).numpy())
+    detector = IForest(trees=50, seed=3).fit(IMAGES)
+    assert close(detector.score(NEW), -reference.score_samples(NEW.flatten(1).numpy()))
+    assert unfinished(np.array([1, 2])).tolist() == [0, 1]
+    assert unfinished(np.array([256]))[0] == pytest.approx(10.2448, abs=1e-3)
+
+
+def test_ocsvm_is_scikit_learn_s() -> None:
+    detector = OCSVM(components=6, outlier_share=0.2, sharpness=2).fit(IMAGES)
+    train = detector._project(IMAGES).double().numpy()
+    reference = OneClassSVM(nu=0.2, gamma=float(detector.gamma_)).fit(train)
+    assert close(detector.score(NEW), -reference.decision_function(projections(detector, NEW)))
+    assert float((detector.score(IMAGES) > 0).float().mean()) <= 0.21
+
+
+def test_no_more_components_than_images_or_a_quarter_of_the_pixels() -> None:
+    assert PCA().fit(IMAGES).axes_.shape == (25, 100)
+    assert PCA().fit(IMAGES[:7]).axes_.shape == (7, 100)
+    assert PCA(components=5).fit(IMAGES).axes_.shape == (5, 100)
+
+
+def test_deepsvdd_draws_normal_images_to_a_centre_that_is_not_0() -> None:
+    untrained = DeepSVDD(epochs=0).fit(IMAGES)
+    trained = DeepSVDD(epochs=10).fit(IMAGES)
+    assert torch.equal(trained.centre_, untrained.centre_)
+    assert trained.centre_.abs().min() >= LEAST_CENTRE
+    assert trained.score(NEW).mean() < 0.5 * untrained.score(NEW).mean()
+    assert not [name for name, _ in trained.network_.named_parameters() if "bias" in name]
+
+
+def lit(n: int, seed: int) -> Tensor:
+    """Discs that are brighter above."""
+    return blobs(n, (3, 16, 16), seed=seed) * torch.linspace(1, 0.2, 16).view(-1, 1)
+
+
+def test_geotrans_knows_which_way_is_up() -> None:
+    """By chance the score is ln 4 = 1.39."""
+    detector = GeoTrans(width=8, epochs=30).fit(lit(200, 0))
+    upright = lit(50, 1)
+    upside_down = torch.rot90(upright, 2, (2, 3))
+    assert detector.score(upright).mean() < 0.5
+    assert detector.score(upside_down).mean() > 2
+
+
+def test_geotrans_refuses_what_cannot_be_turned() -> None:
+    with pytest.raises(ValueError, match="must be square; these are 8×10"):
+        GeoTrans().fit(torch.rand(3, 1, 8, 10))
+    with pytest.raises(ValueError, match="network is 'small' or 'resnet18', not 'vgg'"):
+        GeoTrans(network="vgg").fit(lit(3, 0))
+
+
+def test_geotrans_large_network() -> None:
+    images = lit(6, 0)
+    detector = GeoTrans(network="resnet18", epochs=1, batch_size=6).fit(images)
+    assert detector.score(images).shape == (6,)
+    assert detector.parameter_count() > 1.1e7
+
+
+def test_shifts_are_parts_of_the_reflected_image() -> None:
+    images = torch.arange(2 * 64.0).view(2, 1, 8, 8)
+    moved = shifted(images, mirror=False, generator=torch.Generator().manual_seed(0))
+    for image, result in zip(images, moved, strict=True):
+        padded = torch.nn.functional.pad(image.unsqueeze(0), (1, 1, 1, 1), mode="reflect")[0]
+        views = [padded[:, y : y + 8, x : x + 8] for y in range(3) for x in range(3)]
+        assert any(torch.equal(result, view) for view in views)
