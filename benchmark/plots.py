@@ -123,7 +123,7 @@ def draw_heat_map(path: Path, *, statistics: Statistics, dataset: str) -> None:
     table = statistics.by_class(dataset)
     names = list(statistics.class_names[dataset].values())
     low = min(0.5, float(np.nanmin(table.to_numpy()))) if table.notna().any(axis=None) else 0.5
-    size = (2.2 + 0.78 * len(names), 1.1 + 0.42 * len(table))
+    size = (1.6 + 0.08 * max(map(len, table.index)) + 0.78 * len(names), 1.1 + 0.42 * len(table))
     with pictures.figure(path, size=size) as axes:
         image = axes.imshow(table, cmap="viridis", vmin=low, vmax=1, aspect="auto")
         axes.set_xticks(range(len(names)), names, rotation=30 if max(map(len, names)) > 3 else 0)

@@ -16,7 +16,6 @@ from oodbench.detectors.input_complexity import complexity
 from oodbench.detectors.networks import Decoder, Encoder
 from oodbench.detectors.neural import Neural
 from oodbench.detectors.randomness import seeded
-from oodbench.detectors.training import bfloat16_pays, train
 
 
 @dataclass
@@ -52,6 +51,8 @@ class Autoencoder(Neural):
         Channels of the encoder's convolutions; each halves the image.
     epochs : int, optional
         Passes over the training images.
+    least_steps : int
+        Where `epochs` is None, a small training set is passed over more often, until this many steps are made.
     batch_size : int, optional
         Images a step.
     learning_rate : float
@@ -73,6 +74,7 @@ class Autoencoder(Neural):
     latent_size: int | None = None
     channels: tuple[int, ...] = (16, 32, 64)
     epochs: int | None = None
+    least_steps: int = 240
     batch_size: int | None = None
     learning_rate: float = 2e-3
     likelihood: str | None = None
@@ -116,22 +118,10 @@ class Autoencoder(Neural):
     def fit(self, images: Tensor, *, monitor: Monitor | None = None) -> Self:
         """Train on normal images (N, C, H, W); see `Detector.fit`."""
         check_images(images)
-        monitor = monitor or Monitor()
         with seeded(self.seed, self.device) as generator:
             channels, height, width = images.shape[1:]
             self._build((channels, height, width))
-            settings = self.settings_
-            train(
-                self.network_,
-                self._objective,
-                images.to(self.device, memory_format=torch.channels_last),
-                epochs=settings["epochs"],
-                batch_size=settings["batch_size"],
-                learning_rate=settings["learning_rate"],
-                bfloat16=settings["bfloat16"] and bfloat16_pays(self.device),
-                generator=generator,
-                monitor=monitor,
-            )
+            self._train(images, generator, monitor)
             self._after_training(self._latents(images))
         return self
 

@@ -14,7 +14,6 @@ from oodbench.detectors.base import Monitor, Shape, check_images, register
 from oodbench.detectors.networks import pyramid
 from oodbench.detectors.neural import Neural
 from oodbench.detectors.randomness import seeded
-from oodbench.detectors.training import bfloat16_pays, train
 
 LEAST_CENTRE = 0.1
 """Of each coordinate of the centre: one near 0 could be met with zero weights (as in the authors' code)."""
@@ -39,6 +38,8 @@ class DeepSVDD(Neural):
         Channels of the convolutions; each halves the image.
     epochs : int, optional
         Passes over the training images.
+    least_steps : int
+        Where `epochs` is None, a small training set is passed over more often, until this many steps are made.
     batch_size : int, optional
         Images a step.
     learning_rate : float
@@ -54,6 +55,7 @@ class DeepSVDD(Neural):
     latent_size: int | None = None
     channels: tuple[int, ...] | None = None
     epochs: int | None = None
+    least_steps: int = 240
     batch_size: int | None = None
     learning_rate: float = 1e-3
     bfloat16: bool | None = None
@@ -72,21 +74,10 @@ class DeepSVDD(Neural):
         channels, height, width = images.shape[1:]
         with seeded(self.seed, self.device) as generator:
             self._build((channels, height, width))
-            images = images.to(self.device, memory_format=torch.channels_last)
             centre = self._in_batches(lambda batch: self._represent(batch).T, images).mean(1)
             least = torch.where(centre < 0, -LEAST_CENTRE, LEAST_CENTRE)
             self.centre_ = torch.where(centre.abs() < LEAST_CENTRE, least, centre)
-            train(
-                self.network_,
-                self._objective,
-                images,
-                epochs=self.settings_["epochs"],
-                batch_size=self.settings_["batch_size"],
-                learning_rate=self.learning_rate,
-                bfloat16=self.settings_["bfloat16"] and bfloat16_pays(self.device),
-                generator=generator,
-                monitor=monitor or Monitor(),
-            )
+            self._train(images, generator, monitor)
         return self
 
     def score(self, images: Tensor) -> Tensor:

@@ -15,7 +15,6 @@ from torchvision.models import resnet18
 from oodbench.detectors.base import DetectorError, Monitor, Shape, check_images, register
 from oodbench.detectors.neural import Neural
 from oodbench.detectors.randomness import seeded
-from oodbench.detectors.training import bfloat16_pays, train
 
 TURNS = 4
 """Rotations by 0, 90, 180 and 270 degrees."""
@@ -41,6 +40,8 @@ class GeoTrans(Neural):
         Channels of the small network's first convolution; its last has four times as many.
     epochs : int, optional
         Passes over the training images, each in all rotations.
+    least_steps : int
+        Where `epochs` is None, a small training set is passed over more often, until this many steps are made.
     batch_size : int, optional
         Images a step, before they are rotated.
     learning_rate : float
@@ -58,6 +59,7 @@ class GeoTrans(Neural):
     network: str = "small"
     width: int = 24
     epochs: int | None = None
+    least_steps: int = 240
     batch_size: int | None = None
     learning_rate: float = 3e-3
     mirror: bool | None = None
@@ -81,17 +83,7 @@ class GeoTrans(Neural):
             self._build((channels, height, width))
             self.channel_means_ = images.mean((0, 2, 3)).view(-1, 1, 1)
             self.channel_deviations_ = images.std((0, 2, 3), correction=0).clamp_min(1e-3).view(-1, 1, 1)
-            train(
-                self.network_,
-                self._objective,
-                images.to(self.device, memory_format=torch.channels_last),
-                epochs=self.settings_["epochs"],
-                batch_size=self.settings_["batch_size"],
-                learning_rate=self.learning_rate,
-                bfloat16=self.settings_["bfloat16"] and bfloat16_pays(self.device),
-                generator=generator,
-                monitor=monitor or Monitor(),
-            )
+            self._train(images, generator, monitor)
         return self
 
     def score(self, images: Tensor) -> Tensor:

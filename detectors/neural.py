@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any
@@ -9,13 +10,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from oodbench.detectors.base import Shape
+from oodbench.detectors.base import Monitor, Shape
 from oodbench.detectors.presets import WithPresets
-from oodbench.detectors.training import in_batches
+from oodbench.detectors.training import bfloat16_pays, in_batches, train
 
 
 class Neural(WithPresets):
-    """Base of the detectors with a network; subclasses have ``seed`` and ``device`` among their parameters.
+    """Base of the detectors with a network.
+
+    Subclasses have ``epochs, least_steps, batch_size, learning_rate, bfloat16, seed, device`` among their parameters.
 
     Attributes
     ----------
@@ -27,6 +30,7 @@ class Neural(WithPresets):
         The network's parts by name.
     """
 
+    epochs: int | None
     device: str
     shape_: Shape
     settings_: dict[str, Any]
@@ -35,6 +39,10 @@ class Neural(WithPresets):
     @abstractmethod
     def _modules(self, shape: Shape) -> dict[str, nn.Module]:
         """Give the untrained network's parts by name."""
+
+    @abstractmethod
+    def _objective(self, images: Tensor, noise: torch.Generator | None) -> dict[str, Tensor]:
+        """Give ``loss`` and other measures of images, each (N,); see `oodbench.detectors.training.Objective`."""
 
     def state(self) -> dict[str, Tensor]:
         """Give weights, image shape and what else was fitted."""
@@ -55,6 +63,24 @@ class Neural(WithPresets):
         self.shape_ = shape
         self.settings_ = self.hyperparameters(shape)
         self.network_ = nn.ModuleDict(self._modules(shape)).to(memory_format=torch.channels_last).to(self.device)
+
+    def _train(self, images: Tensor, generator: torch.Generator, monitor: Monitor | None) -> None:
+        """Minimise the objective on training images (N, C, H, W)."""
+        settings = self.settings_
+        epochs = settings["epochs"]
+        if self.epochs is None:
+            epochs = max(epochs, math.ceil(settings["least_steps"] / math.ceil(len(images) / settings["batch_size"])))
+        train(
+            self.network_,
+            self._objective,
+            images.to(self.device, memory_format=torch.channels_last),
+            epochs=epochs,
+            batch_size=settings["batch_size"],
+            learning_rate=settings["learning_rate"],
+            bfloat16=settings["bfloat16"] and bfloat16_pays(self.device),
+            generator=generator,
+            monitor=monitor or Monitor(),
+        )
 
     def _in_batches(self, function: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
         """Apply a function to batches of images; the result is on the CPU."""

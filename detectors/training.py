@@ -1,4 +1,4 @@
-"""The training loop that the autoencoders share."""
+"""The training loop that the methods with a network share."""
 
 from __future__ import annotations
 
