@@ -42,7 +42,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-console = Console()
+# without markup: a message may hold square brackets
+console = Console(markup=False)
 
 Out = Annotated[
     Path | None,
@@ -339,7 +340,7 @@ def _report_checks(subjects: dict[str, Any], checks: list[Check[Any]], verbose: 
 
 
 def _say(text: str, style: str | None = None) -> None:
-    console.print(text, style=style, highlight=False, markup=False, soft_wrap=True)
+    console.print(text, style=style, highlight=False, soft_wrap=True)
 
 
 def _complain(text: str) -> None:

@@ -170,11 +170,13 @@ def _side_by_side(path: Path, grids: Sequence[NDArray[np.uint8]], titles: Sequen
             one.axis("off")
 
 
-def draw_ranking(path: Path, images: Tensor, scores: Sequence[float], out: Sequence[bool]) -> None:
+def draw_ranking(path: Path, images: Tensor, scores: Sequence[float], out: Sequence[bool], title: str) -> None:
     """Draw images (N, 3, H, W) in rows, with their scores, framed blue (in distribution) or red (out)."""
-    columns = min(len(images), 8)
+    columns = min(len(images), 12)
     rows = -(-len(images) // columns)
-    with figure(path, size=(1.3 * columns, 1.55 * rows), nrows=rows, ncols=columns, squeeze=False) as axes:
+    size = (1.1 * columns, 1.35 * rows + 0.4)
+    with figure(path, size=size, nrows=rows, ncols=columns, squeeze=False) as axes:
+        axes[0, 0].figure.suptitle(title, x=0, ha="left", fontsize=10)
         for one in axes.flat:
             one.set(xticks=[], yticks=[])
             one.spines[:].set_visible(False)

@@ -40,7 +40,7 @@ class Plugin(Generic[Base]):
     @property
     def summary(self) -> str:
         """The first line of the class's docstring."""
-        return (inspect.getdoc(self.cls) or "").partition("\n")[0]
+        return _first_line(self.cls)
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Family(Generic[Base]):
     @property
     def summary(self) -> str:
         """The first line of the function's docstring."""
-        return (inspect.getdoc(self.make) or "").partition("\n")[0]
+        return _first_line(self.make)
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,11 @@ class Broken:
 
     source: str
     cause: str
+
+
+def _first_line(documented: object) -> str:
+    """Give the first line of a docstring as plain text."""
+    return (inspect.getdoc(documented) or "").partition("\n")[0].replace("``", "")
 
 
 class Registry(Generic[Base]):

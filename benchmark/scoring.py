@@ -16,6 +16,9 @@ from oodbench.benchmark.store import read_card, write_text
 from oodbench.datasets.folder import UNREADABLE, images_in, read_image
 from oodbench.datasets.split import as_float
 
+DRAWN = 96
+"""Images in the picture of a ranking."""
+
 
 def score_images(folder: Path, images: Sequence[Path], plugins: Plugins) -> pd.DataFrame:
     """Score image files by a stored model.
@@ -72,7 +75,9 @@ def write_scores(table: pd.DataFrame, output: Path) -> None:
 
 
 def draw_ranking(table: pd.DataFrame, output: Path) -> None:
-    """Draw the images that were scored, most normal first, framed blue (in) or red (out), with their scores.
+    """Draw images that were scored, most normal first, framed blue (in) or red (out), with their scores.
+
+    Of more than 96, so many at even distances in the ranking.
 
     Parameters
     ----------
@@ -86,7 +91,9 @@ def draw_ranking(table: pd.DataFrame, output: Path) -> None:
     UsageError
         The picture cannot be written.
     """
-    ranked = table[table["score"].notna()].iloc[::-1]
+    every = table[table["score"].notna()].iloc[::-1]
+    ranked = every.iloc[np.linspace(0, len(every) - 1, min(len(every), DRAWN)).round().astype(int)]
+    count = f"{len(ranked)} of {len(every)} images" if len(ranked) < len(every) else f"{len(every)} images"
     shape = table.attrs["shape"]
     pixels = np.stack([read_image(Path(path), (3, *shape[1:])) for path in ranked["image"]])
     try:
@@ -96,6 +103,7 @@ def draw_ranking(table: pd.DataFrame, output: Path) -> None:
             as_float(torch.from_numpy(pixels)),
             ranked["score"].tolist(),
             [verdict == "out" for verdict in ranked["verdict"]],
+            f"{count}, most normal first, with their scores (red: out)",
         )
     except (OSError, ValueError) as error:
         raise UsageError(f"{output} cannot be written as a picture ({error}): name a .png file with --plot.") from error

@@ -64,7 +64,7 @@ def test_a_trial_leaves_a_result_and_a_run_folder(plugins: Plugins, tmp_path: Pa
     assert {"dead_queries", "active_units", "reconstruction_variance"} <= set(result["health"])
     folder = store.run_folder(trial)
     assert {path.name for path in folder.iterdir()} == {
-        *("model.json", "model.safetensors", "scores.npz", "history.csv", "samples.npy"),
+        *("model.json", "model.safetensors", "model_card.json", "scores.npz", "history.csv", "samples.npy"),
         *("roc.png", "scores.png", "history.png", "reconstructions.png", "extremes.png", "samples.png"),
     }
     assert len(scores(tmp_path, trial)) == result["test_images"] == 540

@@ -108,6 +108,9 @@ def test_the_command(out: tuple[Path, str], photos: Path, tmp_path: Path) -> Non
     assert "held-out ones" in shown.stdout
     with Image.open(tmp_path / "ranked.png") as picture:
         assert picture.width > picture.height
+    invoke("score", str(run), str(photos), "--plot", str(tmp_path / "many.png"))
+    with Image.open(tmp_path / "many.png") as picture:  # some of the 240, in eight rows of twelve
+        assert picture.height < picture.width
     written = invoke("score", str(run), str(photos), "--output", str(tmp_path / "deep" / "scores.csv"))
     assert written.exit_code == 0, written.output
     assert list(pd.read_csv(tmp_path / "deep" / "scores.csv").columns) == ["image", "score", "verdict"]
