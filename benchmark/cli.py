@@ -169,10 +169,12 @@ def show(
 ) -> None:
     """Show one split: every detector's figures, and where its pictures lie."""
     from oodbench.benchmark.plan import Plugins, class_labels
-    from oodbench.benchmark.report import split_table
+    from oodbench.benchmark.report import run_folders, split_table
 
-    (label,) = class_labels(Plugins.load(plugin or ()).datasets[dataset], [class_])
-    console.print(split_table(_store(out), dataset, label))
+    found = Plugins.load(plugin or ()).datasets[dataset]
+    (label,) = class_labels(found, [class_])
+    console.print(split_table(_store(out), found.name, label))
+    _say(run_folders(_store(out), found.name, label))
 
 
 @app.command()

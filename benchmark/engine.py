@@ -319,11 +319,28 @@ def _pool(jobs: int) -> Iterator[ProcessPoolExecutor]:
 def _progress() -> Iterator[Any]:
     """Lend a queue for the workers' reports; each has its own connection to it, so that a dying one cannot jam it."""
     manager = SyncManager(ctx=PROCESSES)
-    manager.start(_follow_parent)
+    with _interrupted_later():  # a process that nobody waits for any more complains
+        manager.start(_follow_parent)
     try:
         yield manager.Queue()
     finally:
         manager.shutdown()
+
+
+@contextmanager
+def _interrupted_later() -> Iterator[None]:
+    """Let Ctrl-C wait until the block ends."""
+    if threading.current_thread() is not threading.main_thread():  # which alone hears of Ctrl-C
+        yield
+        return
+    came: list[int] = []
+    handler = signal.signal(signal.SIGINT, lambda number, _: came.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    if came:
+        raise KeyboardInterrupt
 
 
 def _drain(progress: Any) -> Iterator[tuple[Trial, int, int]]:

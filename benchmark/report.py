@@ -44,7 +44,7 @@ def plugin_tables(plugins: Plugins) -> list[Table]:
 
 
 def split_table(store: Store, dataset: str, normal_class: int) -> Table:
-    """Show every detector's figures on one split, and where its pictures lie.
+    """Show every detector's figures on one split.
 
     Parameters
     ----------
@@ -73,11 +73,20 @@ def split_table(store: Store, dataset: str, normal_class: int) -> Table:
             f"`bench run --dataset {dataset} --class {normal_class}`."
         )
     title = f"{dataset}, normal class {results[0]['class_name']}"
-    table = Table("detector", "seed", *METRICS, "fit", "run folder", title=title, title_justify="left")
+    table = Table("detector", "seed", *METRICS, "fit", title=title, title_justify="left")
+    table.columns[0].overflow = "fold"  # rather than cut off
     for result in sorted(results, key=lambda result: -result.get("auroc", -1.0)):
-        folder = store.runs / trial_path(dataset, result["label"], normal_class, result["seed"])
-        table.add_row(result["label"], str(result["seed"]), *_figures(result), str(folder) if folder.is_dir() else "—")
+        table.add_row(result["label"], str(result["seed"]), *_figures(result))
     return table
+
+
+def run_folders(store: Store, dataset: str, normal_class: int) -> str:
+    """Say where the pictures and weights of one split lie."""
+    folder = store.runs / trial_path(dataset, "DETECTOR", normal_class, 0)
+    found = sorted(folder.parents[1].glob(f"*/class-{normal_class}_seed-*"))
+    if not found:
+        return f"No run folders in {store.runs}: pictures and weights are where the trials were run."
+    return f"Pictures and weights: {folder.parents[1]}/DETECTOR/class-{normal_class}_seed-SEED, for example {found[0]}"
 
 
 def score_table(scores: pd.DataFrame) -> Table:

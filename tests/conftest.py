@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from filelock import FileLock
 from torch import Tensor
 
 from oodbench.benchmark.plan import Plugins
@@ -26,7 +27,9 @@ def data_dir() -> Path:
     """Real MNIST and CIFAR-10: from OODBENCH_DATA, or from archives beside the repository."""
     folder = Path(os.environ.get("OODBENCH_DATA", REPOSITORY / "build" / "data"))
     if UNPACK.is_file():
-        subprocess.run([UNPACK, folder], check=True, capture_output=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / ".lock"):  # the tests run in several processes
+            subprocess.run([UNPACK, folder], check=True, capture_output=True)
     if not (folder / "MNIST").is_dir() or not (folder / "cifar-10-batches-py").is_dir():
         pytest.skip("needs MNIST and CIFAR-10: `bench data mnist cifar10`, then set OODBENCH_DATA to where they lie")
     return folder

@@ -94,6 +94,7 @@ def test_show(finished: Path) -> None:
     assert result.exit_code == 0
     assert "ae@epochs=3" in result.stdout
     assert "auroc" in result.stdout
+    assert f"for example {finished}/runs/digits/ae@epochs=3/class-3_seed-0\n" in result.stdout
 
 
 def test_sample_draws_from_the_stored_model(finished: Path, tmp_path: Path) -> None:
