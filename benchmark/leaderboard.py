@@ -13,6 +13,7 @@ from oodbench.benchmark.errors import UsageError
 from oodbench.benchmark.health import symptoms
 from oodbench.benchmark.plan import BENCHMARK_DATASETS, file_name
 from oodbench.benchmark.plots import Plot, plots_of, stored_digest
+from oodbench.benchmark.published import beside_ours
 from oodbench.benchmark.statistics import Statistics
 from oodbench.benchmark.store import Result, Store, write_text
 
@@ -27,6 +28,11 @@ MEASURES = (
     "FPR95: the share of normal images flagged when 95 % of the OOD images are; lower is better. Normal kept and OOD "
     "caught: what a threshold does on the test part that was set to keep 95 % of held-out normal images, without any "
     "OOD image."
+)
+FROM_PAPERS = (
+    "**From papers**: not measured here and not ranked. *Ours − paper* is the difference of the means, of the same "
+    "method here and there; networks, epochs and, where the protocol says so, data differ. Figures that were "
+    "*recalled* have not been checked against the paper: look them up before you quote them."
 )
 
 
@@ -150,6 +156,7 @@ def render(statistics: Statistics, plots: Sequence[Plot] = ()) -> str:
             f"## {dataset}",
             f"AUROC by normal class{_over_seeds(statistics, dataset)}; the best of each column is bold.",
             class_table(statistics, dataset),
+            *_from_papers(statistics, dataset),
             MEASURES,
             measures_table(statistics, dataset),
             *_images([plot for plot in plots if plot.dataset == dataset]),
@@ -207,6 +214,15 @@ def class_table(statistics: Statistics, dataset: str) -> str:
             cells.append("failed" if label in failed else text)
         rows.append([detector, *cells, _mean_over_classes(statistics, dataset, detector)])
     return _markdown(["detector", *statistics.class_names[dataset].values(), "mean"], rows)
+
+
+def _from_papers(statistics: Statistics, dataset: str) -> list[str]:
+    """Give what papers say, apart from our own table."""
+    rows = beside_ours(statistics, dataset)
+    if not rows:
+        return []
+    header = ["method", *statistics.class_names[dataset].values(), "mean"]
+    return [FROM_PAPERS, _markdown([*header, "ours − paper", "protocol", "source", "figures were"], rows)]
 
 
 def measures_table(statistics: Statistics, dataset: str) -> str:
@@ -377,7 +393,7 @@ def _how(statistics: Statistics) -> list[str]:
 
 
 def _markdown(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    align = ["left" if name in ("detector", "dataset") else "right" for name in header]
+    align = ["left" if name in ("detector", "dataset", "method", "protocol", "source") else "right" for name in header]
     return tabulate(
         [list(map(str, row)) for row in rows], header, tablefmt="pipe", colalign=align, disable_numparse=True
     )

@@ -1,0 +1,76 @@
+"""Figures from papers, to stand beside ours: never measured here, never ranked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from oodbench.benchmark.statistics import Statistics
+
+PUBLISHED = Path(__file__).with_name("published.csv")
+MEAN = "mean"
+ROW = ["method", "detector", "dataset", "protocol", "paper", "table"]
+
+
+def published_figures(dataset: str) -> pd.DataFrame:
+    """Read what papers say of a dataset.
+
+    Parameters
+    ----------
+    dataset : str
+        Its registered name.
+
+    Returns
+    -------
+    DataFrame
+        One row a method and paper, best mean first: `ROW`, ``certainty`` (whether the figures were read in the paper or
+        recalled), a column for each class with figures, and ``mean``. AUROC in [0, 1]; NaN where the paper gives none.
+        ``detector`` is ours of the same method, or empty.
+    """
+    figures = pd.read_csv(PUBLISHED, dtype={"class": str}, keep_default_na=False)
+    figures = figures[figures["dataset"] == dataset]
+    means = figures[figures["class"] == MEAN].set_index(ROW)
+    table = figures.pivot(index=ROW, columns="class", values="auroc").reindex(means.index)
+    table.insert(0, "certainty", means["certainty"])
+    table[MEAN] = means["auroc"]
+    return table.reset_index().rename_axis(columns=None).sort_values(MEAN, ascending=False, ignore_index=True)
+
+
+def beside_ours(statistics: Statistics, dataset: str) -> list[list[str]]:
+    """Tabulate published figures with the difference to ours.
+
+    Parameters
+    ----------
+    statistics : Statistics
+        Ours.
+    dataset : str
+        Of which dataset.
+
+    Returns
+    -------
+    list of list of str
+        Rows of text: method, a cell for each class that we have, mean, ours less the paper's mean, protocol, source,
+        certainty. Empty if no paper is known.
+    """
+    rows = []
+    names = statistics.class_names[dataset].values()
+    for _, figure in published_figures(dataset).iterrows():
+        ours = statistics.by_seed(dataset, figure["detector"]) if figure["detector"] else pd.Series(dtype=float)
+        difference = f"{figure['detector']} {ours.mean() - figure[MEAN]:+.3f}" if len(ours) else "—"
+        rows.append(
+            [
+                figure["method"],
+                *(_text(figure.get(name)) for name in names),
+                _text(figure[MEAN]),
+                difference,
+                figure["protocol"],
+                ", ".join(part for part in (figure["paper"], figure["table"]) if part),
+                figure["certainty"],
+            ]
+        )
+    return rows
+
+
+def _text(auroc: float | None) -> str:
+    return "—" if auroc is None or pd.isna(auroc) else f"{auroc:.3f}"
