@@ -161,6 +161,29 @@ def leaderboard(
 
 
 @app.command()
+def diff(
+    other: Annotated[Path, typer.Argument(help="Another leaderboard's folder, or its results folder.")],
+    tolerance: Annotated[
+        float, typer.Option(min=0, help="Deviation over seeds to assume where there is only one.")
+    ] = 0.005,
+    out: Out = None,
+) -> None:
+    """Compare results with another folder's, cell by cell.
+
+    Exit code 1 if a cell is missing here, or moved more than seeds explain.
+    """
+    from oodbench.benchmark.diff import compare
+    from oodbench.benchmark.report import diff_table
+
+    comparison = compare(_store(out), other, tolerance=tolerance)
+    if not comparison.shown.empty:
+        console.print(diff_table(comparison))
+    _say(comparison.summary)
+    if not comparison.well:
+        raise typer.Exit(1)
+
+
+@app.command()
 def show(
     dataset: Annotated[str, typer.Argument(help="A dataset.")],
     class_: Annotated[str, typer.Argument(metavar="CLASS", help="A normal class, number or name.")],

@@ -13,7 +13,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from multiprocessing.managers import SyncManager
 from pathlib import Path
 from typing import Any, Literal
@@ -24,10 +24,12 @@ from threadpoolctl import threadpool_limits
 
 from oodbench.benchmark.display import Display
 from oodbench.benchmark.errors import UsageError
+from oodbench.benchmark.generation import Yardstick, yardstick_of
 from oodbench.benchmark.plan import Plugins, Trial, file_name
 from oodbench.benchmark.store import PARTIAL, Result, Store
 from oodbench.benchmark.trial import describe, finish, identity, is_stale, run_trial
 from oodbench.datasets.base import Dataset, Part
+from oodbench.datasets.split import one_vs_rest
 from oodbench.detectors.base import Monitor
 
 ATTEMPTS = 2
@@ -254,12 +256,14 @@ def execute(task: Task) -> Result:
     """Run one task in this process."""
     reporter = _Reporter(task.trial, task.progress)
     reporter.report(0, 1, {})
+    plugins, trial = _plugins(task.plugin_files), task.trial
     return run_trial(
-        task.trial,
-        _plugins(task.plugin_files),
-        (_part(task.arrays, task.trial.dataset, "train"), _part(task.arrays, task.trial.dataset, "test")),
+        trial,
+        plugins,
+        (_part(task.arrays, trial.dataset, "train"), _part(task.arrays, trial.dataset, "test")),
         task.store,
         device=task.device,
+        yardstick=partial(_yardstick, task.arrays, trial.dataset, trial.normal_class),
         listener=reporter,
         trace=task.trace,
     )
@@ -275,6 +279,13 @@ def _part(arrays: Path, dataset: str, part: str) -> Part:
         np.load(arrays / f"{file_name(dataset)}-{part}-{kind}.npy", mmap_mode="c") for kind in ("images", "labels")
     )
     return Part(torch.from_numpy(images), torch.from_numpy(labels))
+
+
+@lru_cache(maxsize=2)
+def _yardstick(arrays: Path, dataset: str, normal_class: int) -> Yardstick | None:
+    """Make the yardstick of a split once for all its detectors, which follow each other."""
+    split = one_vs_rest(_part(arrays, dataset, "train"), _part(arrays, dataset, "test"), normal_class)
+    return yardstick_of(dataset, split, normal_class)
 
 
 def _initialise() -> None:

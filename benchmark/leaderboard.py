@@ -11,9 +11,11 @@ from tabulate import tabulate
 from oodbench.benchmark.display import duration
 from oodbench.benchmark.errors import UsageError
 from oodbench.benchmark.health import symptoms
+from oodbench.benchmark.metrics import GENERATION
 from oodbench.benchmark.plan import BENCHMARK_DATASETS, file_name
 from oodbench.benchmark.plots import Plot, plots_of, stored_digest
 from oodbench.benchmark.published import beside_ours
+from oodbench.benchmark.significance import LEVEL
 from oodbench.benchmark.statistics import Statistics
 from oodbench.benchmark.store import Result, Store, write_text
 
@@ -29,6 +31,19 @@ MEASURES = (
     "caught: what a threshold does on the test part that was set to keep 95 % of held-out normal images, without any "
     "OOD image."
 )
+GENERATED = (
+    "**Generation**: as many samples as there are normal test images, against these, in the features of a classifier "
+    "of all classes (weights {weights}). Fréchet and kernel distance: 0 is best. Density: about 1 is best. Coverage: "
+    "the share of the real images' neighbourhoods that hold a sample. Class fidelity: the share of samples that the "
+    "classifier takes for the normal class. Novelty: how far samples lie from the nearest training image; 0 is a copy, "
+    "1 is as far as test images. In italics, what is known, to compare with."
+)
+CONTROLS = {
+    "real": "half of the real test images",
+    "replay": "training images, replayed",
+    "noise": "Gaussian noise, pixel by pixel",
+    "mean": "the mean image",
+}
 FROM_PAPERS = (
     "**From papers**: not measured here and not ranked. *Ours − paper* is the difference of the means, of the same "
     "method here and there; networks, epochs and, where the protocol says so, data differ. Figures that were "
@@ -150,6 +165,7 @@ def render(statistics: Statistics, plots: Sequence[Plot] = ()) -> str:
         "perfect, 0.5 is chance.",
         headline_table(statistics),
         *_headline_notes(statistics),
+        *_images([plot for plot in plots if not plot.dataset]),
     ]
     for dataset in statistics.datasets:
         blocks += [
@@ -159,6 +175,7 @@ def render(statistics: Statistics, plots: Sequence[Plot] = ()) -> str:
             *_from_papers(statistics, dataset),
             MEASURES,
             measures_table(statistics, dataset),
+            *_generation(statistics, dataset),
             *_images([plot for plot in plots if plot.dataset == dataset]),
         ]
     blocks += _health(statistics) + _failures(statistics) + _how(statistics)
@@ -180,6 +197,7 @@ def _images(plots: Sequence[Plot]) -> list[str]:
 def headline_table(statistics: Statistics) -> str:
     """Give the table that everybody looks at first, as Markdown."""
     rows = []
+    measured = [dataset for dataset in statistics.datasets if len(statistics.controls(dataset))]
     for place, detector in enumerate(statistics.detectors, start=1):
         ranked = detector in statistics.average_rank
         rows.append(
@@ -189,12 +207,14 @@ def headline_table(statistics: Statistics) -> str:
                 *(_mean_over_classes(statistics, dataset, detector) for dataset in statistics.datasets),
                 f"{statistics.average_rank[detector]:.2f}" if ranked else DASH,
                 *(_fit_time(statistics, dataset, detector) for dataset in statistics.datasets),
+                *(_frechet(statistics, dataset, detector) for dataset in measured),
                 "yes" if statistics.can_sample(detector) else DASH,
             ]
         )
     auroc = [f"{dataset} AUROC" for dataset in statistics.datasets]
     fit = [f"{dataset} fit" for dataset in statistics.datasets]
-    return _markdown(["", "detector", *auroc, "average rank", *fit, "generates"], rows)
+    frechet = [f"{dataset} Fréchet" for dataset in measured]
+    return _markdown(["", "detector", *auroc, "average rank", *fit, *frechet, "generates"], rows)
 
 
 def class_table(statistics: Statistics, dataset: str) -> str:
@@ -247,6 +267,28 @@ def measures_table(statistics: Statistics, dataset: str) -> str:
     return _markdown(["detector", *(title for title, _ in columns.values())], rows)
 
 
+def _generation(statistics: Statistics, dataset: str) -> list[str]:
+    """Give the measures of samples, best Fréchet distance first, with the controls below."""
+    rows = []
+    for detector in statistics.by_class(dataset).index:
+        means = [statistics.by_seed(dataset, detector, metric) for metric in GENERATION]
+        if all(len(mean) for mean in means):
+            rows.append([detector, *(mean.mean() for mean in means)])
+    rows.sort(key=lambda row: row[1])
+    controls = statistics.controls(dataset)
+    rows += [[f"*{CONTROLS[str(name)]}*", *measures] for name, *measures in controls.itertuples()]
+    if not rows:
+        return []
+    used = sorted({result["classifier"] for result in statistics.results if _measured(result, dataset)})
+    text = [[name, *(f"{value:.3f}" for value in values)] for name, *values in rows]
+    header = ["detector", *(name.replace("_", " ") for name in GENERATION)]
+    return [GENERATED.format(weights=", ".join(used)), _markdown(header, text)]
+
+
+def _measured(result: Result, dataset: str) -> bool:
+    return bool(result["dataset"] == dataset and result.get("controls"))
+
+
 def _mean_over_classes(statistics: Statistics, dataset: str, detector: str) -> str:
     """Mean over all classes ± standard deviation over seeds; n/10 where classes are missing."""
     seeds = statistics.by_seed(dataset, detector)
@@ -254,6 +296,12 @@ def _mean_over_classes(statistics: Statistics, dataset: str, detector: str) -> s
         return f"{statistics.classes_done(dataset, detector)}/{statistics.class_count[dataset]}"
     deviation = f" ± {seeds.std():.3f}" if len(seeds) > 1 else ""
     return f"{seeds.mean():.3f}{deviation}"
+
+
+def _frechet(statistics: Statistics, dataset: str, detector: str) -> str:
+    """Mean Fréchet distance of samples over all classes."""
+    seeds = statistics.by_seed(dataset, detector, "frechet")
+    return f"{seeds.mean():.2f}" if len(seeds) else DASH
 
 
 def _fit_time(statistics: Statistics, dataset: str, detector: str) -> str:
@@ -269,9 +317,11 @@ def _over_seeds(statistics: Statistics, dataset: str) -> str:
 def _headline_notes(statistics: Statistics) -> list[str]:
     notes = [
         *_against_quick(statistics),
+        *_not_told_apart(statistics),
         "Each AUROC is the mean over all classes of the dataset, ± its standard deviation over seeds where there are "
         "several. Average rank: by AUROC in each split, over all splits shown (1 is best). Fit: mean time to train on "
-        "one class. Generates: whether new images can be sampled.",
+        "one class. Fréchet: distance of new images from real ones in the features of a classifier; 0 is best, see "
+        "*Generation* below. Generates: whether new images can be sampled.",
         "A row that lacks classes shows how many it has (n/10) instead of a mean, and is not ranked."
         + (" Rows with changed hyperparameters (`name@parameter=value`) are not ranked." if statistics.changed else ""),
     ]
@@ -303,6 +353,25 @@ def _against_quick(statistics: Statistics) -> list[str]:
             f"{', '.join(worse) or 'none'}."
         )
     return ["Does training longer pay?\n\n" + "\n".join(lines)] if lines else []
+
+
+def _not_told_apart(statistics: Statistics) -> list[str]:
+    """Say in words which differences between ranked detectors are not significant."""
+    p_values = statistics.p_values
+    if p_values is None:
+        return []
+    lines = []
+    for place, better in enumerate(p_values.index):
+        alike = [f"`{worse}`" for worse in p_values.index[place + 1 :] if p_values.loc[better, worse] >= LEVEL]
+        if alike:
+            lines.append(f"- `{better}` is not significantly better than {', '.join(alike)}.")
+    if not lines:
+        lines = ["- All differences between detectors are significant."]
+    return [
+        f"Which differences are more than chance? By Wilcoxon's signed-rank test over the {statistics.splits.shape[1]} "
+        f"splits, corrected by Holm for {len(p_values) * (len(p_values) - 1) // 2} pairs, at {LEVEL:.0%}, best average "
+        "rank first:\n\n" + "\n".join(lines)
+    ]
 
 
 def _mixed(statistics: Statistics) -> list[str]:

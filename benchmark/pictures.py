@@ -47,6 +47,12 @@ def save_grid(path: Path, images: Tensor, *, columns: int = COLUMNS) -> None:
     Image.fromarray(grid).save(path)
 
 
+def draw_pairs(path: Path, above: Tensor, below: Tensor) -> None:
+    """Save two sets of images (N, C, H, W), N a multiple of 8, as rows over rows."""
+    pairs = torch.stack([above.unflatten(0, (-1, COLUMNS)), below.unflatten(0, (-1, COLUMNS))], 1)
+    save_grid(path, pairs.flatten(0, 2))
+
+
 def magnified_grid(images: Tensor, *, columns: int) -> NDArray[np.uint8]:
     """Lay images out in rows.
 

@@ -37,7 +37,7 @@ class Plot:
     caption : str
         What it shows.
     dataset : str
-        Where on the page it belongs.
+        Where on the page it belongs; empty if at the top.
     detector : str
         Whose it is; empty if it shows all.
     digest : str
@@ -90,6 +90,20 @@ def plots_of(statistics: Statistics, store: Store) -> list[Plot]:
         In the order of the page.
     """
     plots = []
+    if statistics.p_values is not None and len(statistics.p_values) > 2:
+        compared = _digest(statistics.done[statistics.done["detector"].isin(statistics.ranked)])
+        diagram = functools.partial(draw_critical_differences, statistics=statistics)
+        caption = "Average ranks; the detectors at the dots of a bar are not told apart by the splits"
+        plots.append(Plot("ranks.png", caption, "", "", compared, diagram))
+    measured = [
+        dataset
+        for dataset in statistics.datasets
+        if any(len(statistics.by_seed(dataset, label, "frechet")) for label in statistics.detectors)
+    ]
+    if measured:
+        both = functools.partial(draw_both_sides, statistics=statistics, datasets=measured)
+        caption = "Detection against generation, of the detectors that do both"
+        plots.append(Plot("both-sides.png", caption, "", "", _digest(statistics.done), both))
     for dataset in statistics.datasets:
         rows = statistics.done[statistics.done["dataset"] == dataset]
         digest, start = _digest(rows), file_name(dataset)
@@ -116,6 +130,43 @@ def plots_of(statistics: Statistics, store: Store) -> list[Plot]:
             of_detector = _digest(rows[rows["detector"] == detector])
             plots.append(Plot(name, caption, dataset, detector, of_detector, samples if mine and whole else None))
     return plots
+
+
+def draw_critical_differences(path: Path, *, statistics: Statistics) -> None:
+    """Draw average ranks, with bars over detectors that do not differ significantly (Demšar, JMLR 2006, §3.2.2)."""
+    from scikit_posthocs import critical_difference_diagram  # it imports much
+
+    with pictures.figure(path, size=(9, 1 + 0.22 * len(statistics.ranked))) as axes:
+        critical_difference_diagram(
+            statistics.average_rank,
+            statistics.p_values,
+            ax=axes,
+            label_fmt_left="{label} ({rank:.1f})",
+            label_fmt_right="({rank:.1f}) {label}",
+            elbow_props={"color": "0.4"},
+            marker_props={"color": pictures.NORMAL_COLOUR},
+            crossbar_props={"color": pictures.OOD_COLOUR, "marker": "o", "markersize": 5},
+            text_h_margin=0.1,
+        )
+
+
+def draw_both_sides(path: Path, *, statistics: Statistics, datasets: list[str]) -> None:
+    """Draw AUROC against Fréchet distance, a panel a dataset; up and right is better."""
+    with pictures.figure(path, size=(5.2 * len(datasets), 4.2), ncols=len(datasets), squeeze=False) as panels:
+        for axes, dataset in zip(panels.flat, datasets, strict=True):
+            for label in statistics.detectors:
+                frechet = statistics.by_seed(dataset, label, "frechet")
+                auroc = statistics.by_seed(dataset, label)
+                if len(frechet):
+                    place = (auroc.mean(), frechet.mean())
+                    axes.plot(*place, "o", color=pictures.NORMAL_COLOUR)
+                    axes.annotate(label, place, xytext=(5, 4), textcoords="offset points", fontsize=9)
+            best = statistics.controls(dataset).loc["replay", "frechet"]
+            axes.axhline(best, color="0.6", linestyle="--", linewidth=1)
+            axes.annotate("training images, replayed", (0.01, best), xycoords=("axes fraction", "data"), va="bottom")
+            axes.set(title=dataset, xlabel="AUROC (detection)", ylabel="Fréchet distance of samples", yscale="log")
+            axes.margins(x=0.15)
+            axes.invert_yaxis()
 
 
 def draw_heat_map(path: Path, *, statistics: Statistics, dataset: str) -> None:

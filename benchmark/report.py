@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from rich.table import Table
 
 from oodbench.benchmark.capabilities import can_reconstruct, can_sample
+from oodbench.benchmark.diff import ALARMING, Comparison
 from oodbench.benchmark.display import duration
 from oodbench.benchmark.errors import UsageError
 from oodbench.benchmark.metrics import METRICS
 from oodbench.benchmark.plan import Plugins, trial_path
+from oodbench.benchmark.significance import bootstrap_interval
 from oodbench.benchmark.store import Result, Store
 from oodbench.datasets.base import Dataset, DatasetError
 
@@ -73,10 +76,13 @@ def split_table(store: Store, dataset: str, normal_class: int) -> Table:
             f"`bench run --dataset {dataset} --class {normal_class}`."
         )
     title = f"{dataset}, normal class {results[0]['class_name']}"
-    table = Table("detector", "seed", *METRICS, "fit", title=title, title_justify="left")
-    table.columns[0].overflow = "fold"  # rather than cut off
+    table = Table("detector", "seed", *METRICS, "95 % interval", "fit", title=title, title_justify="left")
+    for column in table.columns:
+        column.overflow = "fold"  # rather than cut off
     for result in sorted(results, key=lambda result: -result.get("auroc", -1.0)):
-        table.add_row(result["label"], str(result["seed"]), *_figures(result))
+        scores = store.runs / trial_path(dataset, result["label"], normal_class, result["seed"]) / "scores.npz"
+        *figures, fit = _figures(result)
+        table.add_row(result["label"], str(result["seed"]), *figures, _interval(scores), fit)
     return table
 
 
@@ -108,6 +114,18 @@ def score_table(scores: pd.DataFrame) -> Table:
     return table
 
 
+def diff_table(comparison: Comparison) -> Table:
+    """Show the cells that are not the same, what matters most first."""
+    table = Table("dataset", "class", "detector", "here", "there", "difference", "so")
+    table.columns[2].overflow = "fold"
+    for cell in comparison.shown.to_dict("records"):
+        figures = [_or_dash(cell["here"], "{:.4f}"), _or_dash(cell["there"], "{:.4f}")]
+        figures.append(_or_dash(cell["difference"], "{:+.4f}"))
+        style = "red" if cell["verdict"] in ALARMING else None
+        table.add_row(cell["dataset"], cell["cls"], cell["detector"], *figures, cell["verdict"], style=style)
+    return table
+
+
 def data_table(plugins: Plugins, root: Path) -> Table:
     """Show which datasets are there, verified, and what is missing."""
     table = Table("dataset", "state", title=f"Datasets in {root}", title_justify="left")
@@ -127,10 +145,23 @@ def _state(dataset: Dataset) -> str:
     return "ready"
 
 
+def _interval(path: Path) -> str:
+    """Give the bootstrap interval of a trial whose scores are there."""
+    if not path.is_file():
+        return "—"
+    with np.load(path) as stored:
+        low, high = bootstrap_interval(stored["score"], stored["is_ood"])
+    return f"{low:.3f}–{high:.3f}"
+
+
 def _figures(result: Result) -> list[str]:
     if result["status"] == "failed":
         return ["failed", result["error"], *["—"] * (len(METRICS) - 1)]
-    return [*(f"{result[metric]:.4f}" for metric in METRICS), duration(result["fit_seconds"])]
+    return [*(f"{result[metric]:.3f}" for metric in METRICS), duration(result["fit_seconds"])]
+
+
+def _or_dash(value: float, form: str) -> str:
+    return "—" if pd.isna(value) else form.format(value)
 
 
 def _yes(value: bool) -> str:

@@ -7,7 +7,9 @@ from functools import cached_property
 
 import pandas as pd
 
+from oodbench.benchmark.metrics import GENERATION
 from oodbench.benchmark.plan import BENCHMARK_DATASETS
+from oodbench.benchmark.significance import LEAST_SPLITS, paired_tests
 from oodbench.benchmark.store import Result, as_frame
 
 
@@ -102,6 +104,28 @@ class Statistics:
         seeds = rows.groupby("seed")[metric]
         return seeds.mean()[seeds.count() == self.class_count[dataset]]
 
+    def controls(self, dataset: str) -> pd.DataFrame:
+        """Give the measures of samples for images of which one knows what they are.
+
+        Parameters
+        ----------
+        dataset : str
+            Of which dataset.
+
+        Returns
+        -------
+        DataFrame
+            Controls × measures, means over the classes that have them; empty if none has.
+        """
+        found = {
+            (result["normal_class"], name): measures
+            for result in self.results
+            if result["dataset"] == dataset
+            for name, measures in (result.get("controls") or {}).items()
+        }
+        table = pd.DataFrame.from_dict(found, orient="index", columns=list(GENERATION))
+        return table.groupby(level=1, sort=False).mean() if len(table) else table
+
     def classes_done(self, dataset: str, detector: str) -> int:
         """How many classes have a result."""
         rows = self.done[(self.done["dataset"] == dataset) & (self.done["detector"] == detector)]
@@ -117,11 +141,21 @@ class Statistics:
         ]
 
     @cached_property
+    def splits(self) -> pd.DataFrame:
+        """AUROC of the ranked detectors × all splits shown, means over seeds."""
+        rows = self.done[self.done["detector"].isin(self.ranked)]
+        return rows.pivot_table(index="detector", columns=["dataset", "normal_class"], values="auroc", aggfunc="mean")
+
+    @cached_property
     def average_rank(self) -> dict[str, float]:
         """Rank by AUROC (1 is best, ties share) among the ranked detectors, averaged over all splits shown."""
-        rows = self.done[self.done["detector"].isin(self.ranked)]
-        splits = rows.pivot_table(index="detector", columns=["dataset", "normal_class"], values="auroc", aggfunc="mean")
-        return {str(label): float(rank) for label, rank in splits.rank(ascending=False).mean(axis=1).items()}
+        return {str(label): float(rank) for label, rank in self.splits.rank(ascending=False).mean(axis=1).items()}
+
+    @cached_property
+    def p_values(self) -> pd.DataFrame | None:
+        """Pairwise, over splits (see `oodbench.benchmark.significance`); None where there is too little to compare."""
+        splits = self.splits.loc[sorted(self.average_rank, key=lambda label: self.average_rank[label])]
+        return paired_tests(splits) if len(splits) > 1 and splits.shape[1] >= LEAST_SPLITS else None
 
     def can_sample(self, detector: str) -> bool:
         """Whether a detector generates images."""

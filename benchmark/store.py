@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 
 from oodbench.benchmark.errors import UsageError
+from oodbench.benchmark.metrics import GENERATION
 from oodbench.benchmark.plan import Trial
 
 SCHEMA = 1
@@ -25,6 +26,7 @@ Result = dict[str, Any]
 COLUMNS = (
     *("dataset", "detector", "normal_class", "seed", "auroc", "aupr_out", "aupr_in", "fpr95"),
     *("normal_kept", "ood_caught"),
+    *GENERATION,
     *("fit_seconds", "score_images_per_second", "parameters", "peak_memory_mb", "status"),
 )
 """Of ``results.csv``, one row a trial."""
@@ -98,11 +100,16 @@ class Store:
         UsageError
             A file is not a result.
         """
-        return [read_result(path) for path in sorted(self.results.glob("*/*/class-*_seed-*.json"))]
+        return read_results(self.results)
 
     def write(self, trial: Trial, result: Result) -> None:
         """Store the result of a trial, replacing an earlier one."""
         write_text(self.result_path(trial), json.dumps(result, indent=2) + "\n")
+
+
+def read_results(folder: Path) -> list[Result]:
+    """Read all results in a folder, sorted by path; raises UsageError if a file is not a result."""
+    return [read_result(path) for path in sorted(folder.glob("*/*/class-*_seed-*.json"))]
 
 
 def read_result(path: Path) -> Result:

@@ -7,7 +7,7 @@ import resource
 import sys
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -22,7 +22,9 @@ from torch import Tensor
 
 from oodbench.benchmark import pictures
 from oodbench.benchmark.capabilities import can_reconstruct, can_sample
+from oodbench.benchmark.classifier import digest_of
 from oodbench.benchmark.fingerprint import fingerprint
+from oodbench.benchmark.generation import Yardstick, generation_metrics
 from oodbench.benchmark.metrics import detection_metrics
 from oodbench.benchmark.plan import Plugins, Trial
 from oodbench.benchmark.store import SCHEMA, Result, Store, new_folder, write_card
@@ -32,8 +34,8 @@ from oodbench.datasets.base import Part
 from oodbench.datasets.split import Split, as_float, one_vs_rest
 from oodbench.detectors.base import Detector, Monitor
 
-SAMPLES = 64
-"""Images that a trial draws from a detector that can sample."""
+SHOWN = 64
+"""Samples that a run folder shows."""
 
 
 class Recorder(Monitor):
@@ -73,6 +75,7 @@ def identity(plugins: Plugins, trial: Trial) -> Result:
         "label": trial.label,
         "fingerprint": fingerprint(type(detector)),
         "data_version": dataset.version,
+        "classifier": digest_of(trial.dataset) if can_sample(type(detector)) else None,
         "hyperparameters": detector.hyperparameters(dataset.shape),
     }
 
@@ -116,6 +119,7 @@ def run_trial(
     store: Store,
     *,
     device: str = "cpu",
+    yardstick: Callable[[], Yardstick | None] = lambda: None,
     listener: Monitor | None = None,
     trace: bool = False,
 ) -> Result:
@@ -133,6 +137,8 @@ def run_trial(
         Where to.
     device : str
         ``cpu`` or ``cuda``.
+    yardstick : callable, optional
+        Gives what its samples are measured with.
     listener : Monitor, optional
         Hears of the fit's progress.
     trace : bool
@@ -153,6 +159,8 @@ def run_trial(
         with new_folder(store.run_folder(trial)) as folder:
             measured, scores = _measure(detector, split, recorder)
             _fill(folder, detector, split, scores, recorder, trial)
+            if can_sample(type(detector)):
+                measured |= measure_samples(folder, detector, split, trial.seed, yardstick())
             card = {"dataset": trial.dataset, "class_name": about["class_name"], "shape": list(split.train.shape[1:])}
             write_card(folder, {**card, "detector": trial.detector, "threshold": measured["threshold"]})
         result = {**about, "status": "done", **measured}
@@ -213,13 +221,28 @@ def _fill(folder: Path, detector: Detector, split: Split, scores: Tensor, record
         pictures.draw_history(folder / "history.png", recorder.history, title)
     if can_reconstruct(type(detector)):
         pictures.draw_reconstructions(folder / "reconstructions.png", detector, split)
-    if can_sample(type(detector)):
-        samples = detector.sample(SAMPLES, generator=torch.Generator().manual_seed(trial.seed))
-        np.save(folder / "samples.npy", (samples * 255).round().to(torch.uint8).numpy())
-        pictures.save_grid(folder / "samples.png", samples)
     if recorder.trace is not None:
         recorder.trace.save(folder / "trace", title)
         _write_csv(folder / "trace" / "trace.csv", recorder.trace.rows)
+
+
+def measure_samples(folder: Path, detector: Detector, split: Split, seed: int, yardstick: Yardstick | None) -> Result:
+    """Draw as many samples as there are normal test images, measure them, and show some in a run folder."""
+    n = max(int((~split.is_ood).sum()), SHOWN)
+    samples = detector.sample(n, generator=torch.Generator().manual_seed(seed))
+    if samples.shape != (n, *split.test.shape[1:]):
+        raise ValueError(f"sample gave shape {tuple(samples.shape)} where {(n, *split.test.shape[1:])} was asked for.")
+    np.save(folder / "samples.npy", (samples[:SHOWN] * 255).round().to(torch.uint8).numpy())
+    pictures.save_grid(folder / "samples.png", samples[:SHOWN])
+    if yardstick is None:
+        return {}
+    features, probabilities = yardstick.classifier.look(samples)
+    reference = yardstick.reference
+    nearest = torch.cdist(features[:SHOWN], reference.train).argmin(1)
+    pictures.draw_pairs(folder / "nearest.png", samples[:SHOWN], as_float(split.train[nearest]))
+    doubtful = probabilities[:, reference.normal_class].argsort(stable=True)[:SHOWN]
+    pictures.save_grid(folder / "doubtful.png", samples[doubtful])
+    return {**generation_metrics(features, probabilities, reference), "controls": yardstick.controls}
 
 
 def _write_csv(path: Path, rows: list[dict[str, float]]) -> None:

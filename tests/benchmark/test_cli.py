@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
 
+from oodbench.benchmark import cli
 from oodbench.benchmark.cli import app
 
 PLUGIN = Path(__file__).with_name("plugin_for_tests.py")
@@ -89,11 +90,16 @@ def test_list_shows_what_there_is_and_where_from(tmp_path: Path) -> None:
         assert name in text
 
 
-def test_show(finished: Path) -> None:
+def test_show(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli.console, "_width", 200)
     result = bench("show", "digits", "3", "--out", str(finished))
     assert result.exit_code == 0
     assert "ae@epochs=3" in result.stdout
     assert "auroc" in result.stdout
+    (row,) = (line for line in result.stdout.splitlines() if line.startswith("│ ae@epochs=3"))
+    auroc, interval = (row.split("│")[index].strip() for index in (3, 7))
+    low, high = map(float, interval.split("–"))
+    assert low < float(auroc) < high
     assert f"for example {finished}/runs/digits/ae@epochs=3/class-3_seed-0\n" in result.stdout
 
 

@@ -15,8 +15,10 @@ import pytest
 from numpy.typing import NDArray
 
 from oodbench.benchmark import engine
+from oodbench.benchmark.classifier import digest_of
 from oodbench.benchmark.display import Display
 from oodbench.benchmark.errors import UsageError
+from oodbench.benchmark.metrics import GENERATION
 from oodbench.benchmark.plan import Plugins, Trial
 from oodbench.benchmark.store import PARTIAL, Store
 from oodbench.datasets import DatasetError
@@ -62,10 +64,14 @@ def test_a_trial_leaves_a_result_and_a_run_folder(plugins: Plugins, tmp_path: Pa
     assert result["environment"]["threads"] == 1
     assert result["peak_memory_mb"] > 50
     assert {"dead_queries", "active_units", "reconstruction_variance"} <= set(result["health"])
+    assert result["classifier"] == digest_of("digits")
+    assert all(np.isfinite(result[measure]) for measure in GENERATION)
+    assert result["controls"]["noise"]["frechet"] > result["controls"]["replay"]["frechet"]
     folder = store.run_folder(trial)
     assert {path.name for path in folder.iterdir()} == {
         *("model.json", "model.safetensors", "model_card.json", "scores.npz", "history.csv", "samples.npy"),
         *("roc.png", "scores.png", "history.png", "reconstructions.png", "extremes.png", "samples.png"),
+        *("nearest.png", "doubtful.png"),
     }
     assert len(scores(tmp_path, trial)) == result["test_images"] == 540
     assert list(pd.read_csv(folder / "history.csv")["step"]) == [1, 2, 3]
@@ -86,7 +92,7 @@ def test_what_is_done_is_not_done_again_unless_forced(plugins: Plugins, tmp_path
     assert Store.at(tmp_path).result_path(trials[1]).stat().st_mtime_ns == other
 
 
-@pytest.mark.parametrize("key", ["fingerprint", "hyperparameters"])
+@pytest.mark.parametrize("key", ["fingerprint", "hyperparameters", "classifier"])
 def test_a_stale_result_is_computed_again(plugins: Plugins, tmp_path: Path, key: str) -> None:
     trial = Trial("digits", "ae", 0, 0, QUICK)
     run([trial], plugins, tmp_path)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -8,6 +9,7 @@ from PIL import Image
 
 from oodbench.benchmark import leaderboard
 from oodbench.benchmark.errors import UsageError
+from oodbench.benchmark.metrics import GENERATION
 from oodbench.benchmark.plan import Trial
 from oodbench.benchmark.statistics import Statistics
 from oodbench.benchmark.store import Result, Store
@@ -162,3 +164,45 @@ def test_names_that_are_paths_make_no_folders(tmp_path: Path) -> None:
     leaderboard.update(store)
     assert (tmp_path / "plots" / "folder-my-cats@24-auroc.png").is_file()
     assert leaderboard.check(store) == []
+
+
+def generated(frechet: float) -> dict[str, Any]:
+    return dict.fromkeys(GENERATION, 0.5) | {"frechet": frechet}
+
+
+def test_generation_is_sorted_and_stands_beside_its_controls() -> None:
+    more: dict[str, Any] = {"classifier": "abc", "controls": {"replay": generated(0.25), "noise": generated(50)}}
+    results = row("vae", [0.9, 0.8], **more, **generated(3)) + row("ae", [0.5, 0.5], **more, **generated(2))
+    page = leaderboard.render(Statistics(results + row("geotrans", [0.9, 0.9], can_sample=False)))
+    table = page.partition("(weights abc)")[2].partition("## ")[0]
+    names = [line.split("|")[1].strip() for line in table.splitlines() if line.startswith("|")][2:]
+    assert names == ["ae", "vae", "*training images, replayed*", "*Gaussian noise, pixel by pixel*"]
+    assert cells(table, "*training images, replayed*")[1] == "0.250"
+    headline = page.partition("## mnist")[0]
+    assert "mnist Fréchet" in headline
+    assert cells(headline, "vae")[-2:] == ["3.00", "yes"]
+    assert cells(headline, "geotrans")[-2:] == ["—", "—"]
+
+
+def test_what_was_not_measured_is_not_shown() -> None:
+    page = leaderboard.render(Statistics(row("vae", [0.9, 0.8])))
+    assert "**Generation**" not in page
+    assert "mnist Fréchet" not in page
+
+
+def test_words_on_what_is_not_significant() -> None:
+    """Two that differ by chance, and one that is always worse."""
+    places = [0.9 + 0.001 * (-1) ** k * k for k in range(10)]
+    results = (
+        row("ae", places)
+        + row("vae", places[::-1])
+        + row("mean", [value - 0.3 - 0.01 * k for k, value in enumerate(places)])
+    )
+    page = leaderboard.render(Statistics(results))
+    assert "over the 10 splits, corrected by Holm for 3 pairs, at 5%" in page
+    sentences = [line for line in page.splitlines() if "is not significantly better than" in line]
+    assert sentences in (
+        ["- `ae` is not significantly better than `vae`."],
+        ["- `vae` is not significantly better than `ae`."],
+    )
+    assert "more than chance" not in leaderboard.render(Statistics(row("ae", [0.9] * 3) + row("vae", [0.8] * 3)))

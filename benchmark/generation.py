@@ -1,0 +1,197 @@
+"""How good generated images are, in the features of one fixed classifier a dataset.
+
+The reference are the normal class's test images; training images serve to find copies. Controls go through the same
+measures, to show what the figures mean: real images, training images replayed, noise, and the mean image.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torchmetrics.image.fid import FrechetInceptionDistance
+from torchmetrics.image.kid import poly_mmd
+
+from oodbench.benchmark.classifier import FEATURES, Classifier, classifier_of
+from oodbench.datasets.split import Split, as_float
+
+NEIGHBOURS = 5
+"""k of density and coverage: the authors' recommendation (Naeem et al. 2020, §4)."""
+CONTROL_SEED = 0
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Real images of one normal class, as a classifier sees them.
+
+    Attributes
+    ----------
+    test : Tensor
+        float32 (N, F), features of the normal test images.
+    train : Tensor
+        float32 (M, F), features of the training images.
+    normal_class : int
+        The label that a sample should be given.
+    """
+
+    test: Tensor
+    train: Tensor
+    normal_class: int
+
+    @classmethod
+    def of(cls, split: Split, classifier: Classifier, normal_class: int) -> Reference:
+        """Look at the real images of a split."""
+        test, _ = classifier.look(as_float(split.test[~split.is_ood]))
+        train, _ = classifier.look(as_float(split.train))
+        return cls(test, train, normal_class)
+
+
+def generation_metrics(features: Tensor, probabilities: Tensor, reference: Reference) -> dict[str, float]:
+    """Measure generated images; none of the measures depends on their order.
+
+    Parameters
+    ----------
+    features : Tensor
+        float32 (n, F), features of the generated images, n > 1.
+    probabilities : Tensor
+        float32 (n, classes), what the classifier takes them for.
+    reference : Reference
+        The real images.
+
+    Returns
+    -------
+    dict of str to float
+        ``frechet``: squared Fréchet distance of two Gaussians fitted to the features (Heusel et al., NeurIPS 2017); 0
+        is best, and it is biased upwards by about 1/n.
+        ``kernel``: unbiased squared maximum mean discrepancy with the kernel ``(x·y / F + 1)³`` (Bińkowski et al., ICLR
+        2018); about 0 is best, and it can be negative.
+        ``density``, ``coverage``: how many of the real images' neighbourhoods (to the fifth neighbour) a sample lies
+        in, over five, so that about 1 is best; and the share of these neighbourhoods that hold a sample, at most 1
+        (Naeem et al., ICML 2020, equations 3 and 4).
+        ``class_fidelity``: the share of samples that the classifier takes for the normal class.
+        ``novelty``: mean distance from a sample to the nearest training image, over that from a test image; 0 is a
+        copy, 1 is as new as test images are.
+    """
+    kernel_size = min(len(features), len(reference.test))
+    to_test = torch.cdist(reference.test, features)
+    radius = _neighbour_distance(reference.test)
+    within = to_test <= radius.unsqueeze(1)
+    return {
+        "frechet": _frechet(features, reference.test),
+        "kernel": float(poly_mmd(reference.test[:kernel_size].double(), features[:kernel_size].double())),
+        "density": float(within.double().sum(0).mean()) / _neighbours(reference.test),
+        "coverage": float(within.any(1).double().mean()),
+        "class_fidelity": float((probabilities.argmax(1) == reference.normal_class).double().mean()),
+        "novelty": float(
+            _to_nearest(features, reference.train).mean() / _to_nearest(reference.test, reference.train).mean()
+        ),
+    }
+
+
+def control_metrics(split: Split, classifier: Classifier, reference: Reference) -> dict[str, dict[str, float]]:
+    """Put images through the measures of which one knows what they are.
+
+    Parameters
+    ----------
+    split : Split
+        Where they come from.
+    classifier : Classifier
+        Gives the features.
+    reference : Reference
+        Of that split.
+
+    Returns
+    -------
+    dict of str to dict
+        ``real``: one half of the test images against the other (the floor).
+        ``replay``: training images, as many as there are test images.
+        ``noise``: pixels drawn from a Gaussian each, with the training images' mean and deviation.
+        ``mean``: the mean training image, again and again.
+    """
+    generator = torch.Generator().manual_seed(CONTROL_SEED)
+    normal, train = as_float(split.test[~split.is_ood]), as_float(split.train)
+    n = len(normal)
+    half, other = torch.randperm(n, generator=generator).tensor_split(2)
+    replayed = train[torch.randint(len(train), (n,), generator=generator)]
+    noise = train.mean(0) + train.std(0, correction=0) * torch.randn(normal.shape, generator=generator)
+    mean = train.mean(0, keepdim=True).expand(n, -1, -1, -1)
+    against_half = Reference(reference.test[other], reference.train, reference.normal_class)
+    controls = {"replay": replayed, "noise": noise.clamp(0, 1), "mean": mean}
+    return {
+        "real": generation_metrics(*classifier.look(normal[half]), against_half),
+        **{name: generation_metrics(*classifier.look(images), reference) for name, images in controls.items()},
+    }
+
+
+@dataclass(frozen=True)
+class Yardstick:
+    """What the samples of one split are measured with.
+
+    Attributes
+    ----------
+    classifier : Classifier
+        Sees them.
+    reference : Reference
+        The real images.
+    controls : dict of str to dict
+        See `control_metrics`.
+    """
+
+    classifier: Classifier
+    reference: Reference
+    controls: dict[str, dict[str, float]]
+
+
+def yardstick_of(dataset: str, split: Split, normal_class: int) -> Yardstick | None:
+    """Look at the real images of a split once, for all detectors that are trained on it.
+
+    Parameters
+    ----------
+    dataset : str
+        Its registered name.
+    split : Split
+        The images.
+    normal_class : int
+        The label of the normal class.
+
+    Returns
+    -------
+    Yardstick or None
+        None where the dataset has no classifier.
+    """
+    classifier = classifier_of(dataset)
+    if classifier is None:
+        return None
+    reference = Reference.of(split, classifier, normal_class)
+    return Yardstick(classifier, reference, control_metrics(split, classifier, reference))
+
+
+class _AsTheyAre(nn.Module):
+    """Stands where torchmetrics has its Inception network: the features are there already."""
+
+    num_features = FEATURES
+
+    def forward(self, features: Tensor) -> Tensor:
+        return features
+
+
+def _frechet(features: Tensor, real: Tensor) -> float:
+    metric = FrechetInceptionDistance(feature=_AsTheyAre())
+    metric.update(real, real=True)
+    metric.update(features, real=False)
+    return float(metric.compute())
+
+
+def _neighbours(points: Tensor) -> int:
+    return min(NEIGHBOURS, len(points) - 1)
+
+
+def _neighbour_distance(points: Tensor) -> Tensor:
+    """Distance (N,) of each point to its k-th neighbour, itself not counted."""
+    return torch.cdist(points, points).kthvalue(_neighbours(points) + 1, dim=1).values
+
+
+def _to_nearest(points: Tensor, others: Tensor) -> Tensor:
+    """Distance (n,) of each point to the nearest of others."""
+    return torch.cdist(points, others).min(1).values

@@ -1,0 +1,74 @@
+"""Which differences between detectors are more than chance: paired tests over splits, and intervals on one split."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+LEVEL = 0.05
+"""Differences with a corrected p-value below it are called significant."""
+LEAST_SPLITS = 6
+"""With fewer, no signed-rank test can fall below the level: its least p-value is 2 / 2ⁿ."""
+RESAMPLES = 1000
+
+
+def paired_tests(splits: pd.DataFrame) -> pd.DataFrame:
+    """Compare detectors in pairs over splits, as Demšar (JMLR 2006, §3.1.3) and Benavoli et al. (JMLR 2016) advise.
+
+    Parameters
+    ----------
+    splits : DataFrame
+        Detectors × splits, two detectors and `LEAST_SPLITS` splits or more, without NaN.
+
+    Returns
+    -------
+    DataFrame
+        Detectors × detectors: p-values of Wilcoxon's signed-rank test, corrected by Holm over all pairs; 1 on the
+        diagonal. Splits of one dataset share their test images, which the test does not know: it takes them for
+        independent.
+    """
+    from scikit_posthocs import posthoc_wilcoxon  # it imports much
+
+    long = splits.T.reset_index(drop=True).melt(var_name="detector", value_name="auroc")
+    p_values: pd.DataFrame = posthoc_wilcoxon(
+        long, val_col="auroc", group_col="detector", zero_method="zsplit", p_adjust="holm"
+    )
+    return p_values.reindex(index=splits.index, columns=splits.index)
+
+
+def bootstrap_interval(
+    scores: NDArray[np.float32], is_ood: NDArray[np.bool_], *, resamples: int = RESAMPLES, seed: int = 0
+) -> tuple[float, float]:
+    """Give a 95 % interval of the AUROC on one split, for the choice of its test images.
+
+    Normal and out-of-distribution images are drawn anew, with replacement, each kind as many as there are
+    (percentiles: Efron & Tibshirani 1993, §13.3). It says nothing of how training differs from seed to seed.
+
+    Parameters
+    ----------
+    scores : array
+        (N,), higher is more out-of-distribution.
+    is_ood : array
+        bool (N,), with at least one of each.
+    resamples : int
+        How often.
+    seed : int
+        Of the drawing.
+
+    Returns
+    -------
+    tuple of float
+        The 2.5th and the 97.5th percentile.
+    """
+    generator = np.random.default_rng(seed)
+    values, place = np.unique(scores, return_inverse=True)
+    normal, ood = place[~is_ood], place[is_ood]
+    aurocs = np.empty(resamples)
+    for index in range(resamples):
+        drawn = (kind[generator.integers(0, len(kind), len(kind))] for kind in (normal, ood))
+        count_normal, count_ood = (np.bincount(kind, minlength=len(values)) for kind in drawn)
+        below = np.cumsum(count_normal) - 0.5 * count_normal  # ties count half
+        aurocs[index] = (below @ count_ood) / (len(normal) * len(ood))
+    low, high = np.percentile(aurocs, [2.5, 97.5])
+    return float(low), float(high)
