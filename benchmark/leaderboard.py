@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -205,16 +205,18 @@ def headline_table(statistics: Statistics) -> str:
                 place if ranked else DASH,
                 detector,
                 *(_mean_over_classes(statistics, dataset, detector) for dataset in statistics.datasets),
-                f"{statistics.average_rank[detector]:.2f}" if ranked else DASH,
+                _rank(statistics.average_rank, detector),
                 *(_fit_time(statistics, dataset, detector) for dataset in statistics.datasets),
                 *(_frechet(statistics, dataset, detector) for dataset in measured),
+                *([_rank(statistics.generation_rank, detector)] if measured else []),
                 "yes" if statistics.can_sample(detector) else DASH,
             ]
         )
     auroc = [f"{dataset} AUROC" for dataset in statistics.datasets]
     fit = [f"{dataset} fit" for dataset in statistics.datasets]
     frechet = [f"{dataset} Fréchet" for dataset in measured]
-    return _markdown(["", "detector", *auroc, "average rank", *fit, *frechet, "generates"], rows)
+    rank = ["generation rank"] if measured else []
+    return _markdown(["", "detector", *auroc, "average rank", *fit, *frechet, *rank, "generates"], rows)
 
 
 def class_table(statistics: Statistics, dataset: str) -> str:
@@ -298,6 +300,10 @@ def _mean_over_classes(statistics: Statistics, dataset: str, detector: str) -> s
     return f"{seeds.mean():.3f}{deviation}"
 
 
+def _rank(ranks: Mapping[str, float], detector: str) -> str:
+    return f"{ranks[detector]:.2f}" if detector in ranks else DASH
+
+
 def _frechet(statistics: Statistics, dataset: str, detector: str) -> str:
     """Mean Fréchet distance of samples over all classes."""
     seeds = statistics.by_seed(dataset, detector, "frechet")
@@ -321,7 +327,7 @@ def _headline_notes(statistics: Statistics) -> list[str]:
         "Each AUROC is the mean over all classes of the dataset, ± its standard deviation over seeds where there are "
         "several. Average rank: by AUROC in each split, over all splits shown (1 is best). Fit: mean time to train on "
         "one class. Fréchet: distance of new images from real ones in the features of a classifier; 0 is best, see "
-        "*Generation* below. Generates: whether new images can be sampled.",
+        "*Generation* below; generation rank: by it in each split. Generates: whether new images can be sampled.",
         "A row that lacks classes shows how many it has (n/10) instead of a mean, and is not ranked."
         + (" Rows with changed hyperparameters (`name@parameter=value`) are not ranked." if statistics.changed else ""),
     ]

@@ -154,18 +154,23 @@ def draw_both_sides(path: Path, *, statistics: Statistics, datasets: list[str]) 
     """Draw AUROC against Fréchet distance, a panel a dataset; up and right is better."""
     with pictures.figure(path, size=(5.2 * len(datasets), 4.2), ncols=len(datasets), squeeze=False) as panels:
         for axes, dataset in zip(panels.flat, datasets, strict=True):
-            for label in statistics.detectors:
-                frechet = statistics.by_seed(dataset, label, "frechet")
-                auroc = statistics.by_seed(dataset, label)
-                if len(frechet):
-                    place = (auroc.mean(), frechet.mean())
-                    axes.plot(*place, "o", color=pictures.NORMAL_COLOUR)
-                    axes.annotate(label, place, xytext=(5, 4), textcoords="offset points", fontsize=9)
-            best = statistics.controls(dataset).loc["replay", "frechet"]
-            axes.axhline(best, color="0.6", linestyle="--", linewidth=1)
-            axes.annotate("training images, replayed", (0.01, best), xycoords=("axes fraction", "data"), va="bottom")
-            axes.set(title=dataset, xlabel="AUROC (detection)", ylabel="Fréchet distance of samples", yscale="log")
-            axes.margins(x=0.15)
+            auroc, frechet = (
+                pd.Series({label: statistics.by_seed(dataset, label, of).mean() for label in statistics.detectors})
+                for of in ("auroc", "frechet")
+            )
+            axes.plot(auroc, frechet, "o", color=pictures.NORMAL_COLOUR)
+            for place, label in enumerate(auroc[frechet.notna()].sort_values().index):
+                aside = {"xytext": (6, 4)} if place % 2 else {"xytext": (-6, -4), "ha": "right", "va": "top"}
+                axes.annotate(
+                    str(label), (auroc[label], frechet[label]), textcoords="offset points", fontsize=9, **aside
+                )
+            replay = statistics.controls(dataset).loc["replay", "frechet"]
+            axes.set(title=f"{dataset} (training images, replayed: {replay:.2f})", yscale="log")
+            axes.set(xlabel="AUROC (detection)", ylabel="Fréchet distance of samples")
+            axes.margins(x=0.15, y=0.12)
+            axes.yaxis.set_major_formatter("{x:g}")
+            axes.yaxis.set_minor_formatter("{x:g}")
+            axes.tick_params(axis="y", which="both", labelsize=8)
             axes.invert_yaxis()
 
 

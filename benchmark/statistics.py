@@ -152,6 +152,16 @@ class Statistics:
         return {str(label): float(rank) for label, rank in self.splits.rank(ascending=False).mean(axis=1).items()}
 
     @cached_property
+    def generation_rank(self) -> dict[str, float]:
+        """Rank by Fréchet distance (1 is best) among those of the ranked detectors that sample, over all splits."""
+        rows = self.done[self.done["detector"].isin(self.ranked)].dropna(subset="frechet")
+        table = rows.pivot_table(
+            index="detector", columns=["dataset", "normal_class"], values="frechet", aggfunc="mean"
+        )
+        whole = table.dropna()
+        return {str(label): float(rank) for label, rank in whole.rank().mean(axis=1).items()}
+
+    @cached_property
     def p_values(self) -> pd.DataFrame | None:
         """Pairwise, over splits (see `oodbench.benchmark.significance`); None where there is too little to compare."""
         splits = self.splits.loc[sorted(self.average_rank, key=lambda label: self.average_rank[label])]
