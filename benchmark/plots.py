@@ -164,7 +164,7 @@ def draw_both_sides(path: Path, *, statistics: Statistics, datasets: list[str]) 
                 axes.annotate(
                     str(label), (auroc[label], frechet[label]), textcoords="offset points", fontsize=9, **aside
                 )
-            replay = statistics.controls(dataset).loc["replay", "frechet"]
+            replay = statistics.controls(dataset)["frechet"].to_dict()["replay"]
             axes.set(title=f"{dataset} (training images, replayed: {replay:.2f})", yscale="log")
             axes.set(xlabel="AUROC (detection)", ylabel="Fréchet distance of samples")
             axes.margins(x=0.15, y=0.12)
