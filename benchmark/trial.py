@@ -232,6 +232,8 @@ def measure_samples(folder: Path, detector: Detector, split: Split, seed: int, y
     samples = detector.sample(n, generator=torch.Generator().manual_seed(seed))
     if samples.shape != (n, *split.test.shape[1:]):
         raise ValueError(f"sample gave shape {tuple(samples.shape)} where {(n, *split.test.shape[1:])} was asked for.")
+    if not (samples.isfinite() & (samples >= 0) & (samples <= 1)).all():
+        raise ValueError("sample gave values that are NaN or outside [0, 1].")
     np.save(folder / "samples.npy", (samples[:SHOWN] * 255).round().to(torch.uint8).numpy())
     pictures.save_grid(folder / "samples.png", samples[:SHOWN])
     if yardstick is None:

@@ -54,6 +54,14 @@ class Shape(MeanImage):
         return super().score(images).unsqueeze(1)
 
 
+@register("test-samples")
+class Samples(MeanImage):
+    """Draws NaN."""
+
+    def sample(self, n: int, *, generator: torch.Generator | None = None) -> Tensor:
+        return self.mean_.expand(n, -1, -1, -1) * torch.nan
+
+
 @register("test-dies")
 class Dies(MeanImage):
     """Kills its process, the way the system does when memory runs out; with a file to remember, only the first time."""

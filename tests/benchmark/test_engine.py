@@ -134,16 +134,17 @@ def test_trace_is_kept_and_changes_nothing(plugins: Plugins, tmp_path: Path) -> 
 
 
 def test_a_failure_is_recorded_with_its_cause_and_the_others_go_on(with_tests: Plugins, tmp_path: Path) -> None:
-    names = ["test-raises", "test-mean", "test-nan", "test-shape"]
+    names = ["test-raises", "test-mean", "test-nan", "test-shape", "test-samples"]
     trials = [Trial("digits", name, 0, 0) for name in names]
     diverging = Trial("digits", "ae", 0, 0, (("epochs", 3), ("learning_rate", 1e30)))
     summary = run([*trials, diverging], with_tests, tmp_path)
-    assert summary.done == 5
+    assert summary.done == 6
     store = Store.at(tmp_path)
     causes = {result["detector"]: result["error"] for result in summary.failed}
     assert causes["test-raises"] == "RuntimeError: this detector\nalways raises"
     assert "NaN" in causes["test-nan"]
     assert "score gave shape (540, 1) for 540 images" in causes["test-shape"]
+    assert "sample gave values that are NaN" in causes["test-samples"]
     assert "training diverged" in causes["ae"]
     mean = store.read(trials[1])
     assert mean is not None
@@ -153,7 +154,7 @@ def test_a_failure_is_recorded_with_its_cause_and_the_others_go_on(with_tests: P
     assert stored is not None
     assert "plugin_for_tests.py" in stored["traceback"]
     assert not store.run_folder(trials[0]).exists()
-    assert run(trials, with_tests, tmp_path).done == 3  # what failed is tried again, what is done is not
+    assert run(trials, with_tests, tmp_path).done == 4  # what failed is tried again, what is done is not
 
 
 def test_a_trial_whose_process_dies_is_tried_again(with_tests: Plugins, tmp_path: Path) -> None:
