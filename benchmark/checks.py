@@ -6,7 +6,6 @@ pytest (`parametrize_with_checks`), in the manner of scikit-learn's ``check_esti
 
 from __future__ import annotations
 
-import inspect
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
+from oodbench.benchmark.registry import first_line
 from oodbench.detectors.base import Detector
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class Check(Generic[Subject]):
     def summary(self) -> str:
         """What has to hold, in one line."""
         function = self.run.func if isinstance(self.run, partial) else self.run
-        return (inspect.getdoc(function) or "").partition("\n")[0]
+        return first_line(function)
 
     def outcome(self, subject: Subject) -> Outcome:
         """Run it; whatever is raised becomes an outcome."""

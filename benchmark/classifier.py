@@ -56,9 +56,14 @@ class Network(nn.Module):
         )
         self.head = nn.Linear(last, classes)
 
+    def features(self, images: Tensor) -> Tensor:
+        """Give what the last layer sees (N, 192) of images (N, C, H, W) in [0, 1]."""
+        features: Tensor = self.body(2 * images - 1)
+        return features
+
     def forward(self, images: Tensor) -> Tensor:
         """Give the logits (N, classes) of images (N, C, H, W) in [0, 1]."""
-        logits: Tensor = self.head(self.body(2 * images - 1))
+        logits: Tensor = self.head(self.features(images))
         return logits
 
 
@@ -78,25 +83,23 @@ class Classifier:
     digest: str
 
     @torch.inference_mode()
+    def features(self, images: Tensor) -> Tensor:
+        """Give of images, float32 (N, C, H, W) in [0, 1], what the last layer sees, float32 (N, 192)."""
+        return torch.cat([self.network.features(batch) for batch in images.split(BATCH)])
+
+    @torch.inference_mode()
+    def recognise(self, features: Tensor) -> Tensor:
+        """Give the probabilities of classes, float32 (N, classes), for features (N, 192)."""
+        probabilities: Tensor = self.network.head(features).softmax(1)
+        return probabilities
+
     def look(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Give features and probabilities.
-
-        Parameters
-        ----------
-        images : Tensor
-            float32 (N, C, H, W) in [0, 1].
-
-        Returns
-        -------
-        features : Tensor
-            float32 (N, 192), what the last layer sees.
-        probabilities : Tensor
-            float32 (N, classes).
-        """
-        features = torch.cat([self.network.body(2 * batch - 1) for batch in images.split(BATCH)])
-        return features, self.network.head(features).softmax(1)
+        """Give features and probabilities of images."""
+        features = self.features(images)
+        return features, self.recognise(features)
 
 
+@lru_cache(maxsize=8)
 def digest_of(dataset: str) -> str | None:
     """Give the digest of a dataset's classifier, without loading it; None where there is none."""
     path = path_of(dataset)

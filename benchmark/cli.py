@@ -113,7 +113,7 @@ def run(
         trials,
         plugins,
         store,
-        data=_data_dir(data_dir),
+        data=data_folder(data_dir),
         jobs=jobs,
         device=device,
         force=force,
@@ -195,9 +195,9 @@ def show(
     from oodbench.benchmark.report import run_folders, split_table
 
     found = Plugins.load(plugin or ()).datasets[dataset]
-    (label,) = class_labels(found, [class_])
-    console.print(split_table(_store(out), found.name, label))
-    _say(run_folders(_store(out), found.name, label))
+    store, (label,) = _store(out), class_labels(found, [class_])
+    console.print(split_table(store, found.name, label))
+    _say(run_folders(store, found.name, label))
 
 
 @app.command()
@@ -237,7 +237,7 @@ def data(
     from oodbench.benchmark.plan import Plugins
     from oodbench.benchmark.report import data_table
 
-    plugins, root = Plugins.load(plugin or ()), _data_dir(data_dir)
+    plugins, root = Plugins.load(plugin or ()), data_folder(data_dir)
     for dataset in [plugins.datasets[name] for name in names or ()]:
         dataset(root).prepare()
         _say(f"{dataset.name}: ready in {root}")
@@ -294,7 +294,7 @@ def check_dataset(
     from oodbench.benchmark.dataset_checks import CHECKS
     from oodbench.benchmark.plan import Plugins
 
-    plugins, root = Plugins.load(plugin or ()), _data_dir(data_dir)
+    plugins, root = Plugins.load(plugin or ()), data_folder(data_dir)
     subjects = {dataset.name: dataset(root) for dataset in _chosen(names, plugins, plugins.datasets)}
     _report_checks(subjects, CHECKS, verbose)
 
@@ -386,7 +386,8 @@ def _store(out: Path | None) -> Store:
     return Store.at(out)
 
 
-def _data_dir(given: Path | None) -> Path:
+def data_folder(given: Path | None) -> Path:
+    """Where datasets lie: the folder that is given, or one in the user's cache."""
     if given is not None:
         return given
     from platformdirs import user_cache_path

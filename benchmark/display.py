@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from types import TracebackType
@@ -159,6 +160,11 @@ def describe(trial: Trial, result: Result) -> str:
     if result["status"] == "failed":
         return f"{name}: FAILED, {result['error']}"
     return f"{name}: AUROC {result['auroc']:.3f}, fitted in {duration(result['fit_seconds'])}"
+
+
+def or_dash(value: float | None, form: str) -> str:
+    """Give a figure, or a dash where there is none."""
+    return "—" if value is None or math.isnan(value) else form.format(value)
 
 
 def duration(seconds: float) -> str:

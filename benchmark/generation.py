@@ -7,11 +7,10 @@ measures, to show what the figures mean: real images, training images replayed, 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
-from torchmetrics.image.fid import FrechetInceptionDistance
-from torchmetrics.image.kid import poly_mmd
 
 from oodbench.benchmark.classifier import FEATURES, Classifier, classifier_of
 from oodbench.datasets.split import Split, as_float
@@ -42,9 +41,27 @@ class Reference:
     @classmethod
     def of(cls, split: Split, classifier: Classifier, normal_class: int) -> Reference:
         """Look at the real images of a split."""
-        test, _ = classifier.look(as_float(split.test[~split.is_ood]))
-        train, _ = classifier.look(as_float(split.train))
-        return cls(test, train, normal_class)
+        test = classifier.features(as_float(split.test[~split.is_ood]))
+        return cls(test, classifier.features(as_float(split.train)), normal_class)
+
+    @cached_property
+    def neighbours(self) -> int:
+        """How many neighbours make a neighbourhood; fewer than k where there are too few images."""
+        return min(NEIGHBOURS, len(self.test) - 1)
+
+    @cached_property
+    def radii(self) -> Tensor:
+        """Distance (N,) of each test image to its k-th neighbour, itself not counted."""
+        return torch.cdist(self.test, self.test).kthvalue(self.neighbours + 1, dim=1).values
+
+    @cached_property
+    def novelty(self) -> float:
+        """Mean distance of test images to the nearest training image."""
+        return self.distance_from_training(self.test)
+
+    def distance_from_training(self, features: Tensor) -> float:
+        """Mean distance of images, given by their features (n, F), to the nearest training image."""
+        return float(torch.cdist(features, self.train).min(1).values.mean())
 
 
 def generation_metrics(features: Tensor, probabilities: Tensor, reference: Reference) -> dict[str, float]:
@@ -73,19 +90,14 @@ def generation_metrics(features: Tensor, probabilities: Tensor, reference: Refer
         ``novelty``: mean distance from a sample to the nearest training image, over that from a test image; 0 is a
         copy, 1 is as new as test images are.
     """
-    kernel_size = min(len(features), len(reference.test))
-    to_test = torch.cdist(reference.test, features)
-    radius = _neighbour_distance(reference.test)
-    within = to_test <= radius.unsqueeze(1)
+    within = torch.cdist(reference.test, features) <= reference.radii.unsqueeze(1)
     return {
         "frechet": _frechet(features, reference.test),
-        "kernel": float(poly_mmd(reference.test[:kernel_size].double(), features[:kernel_size].double())),
-        "density": float(within.double().sum(0).mean()) / _neighbours(reference.test),
+        "kernel": _kernel(features, reference.test),
+        "density": float(within.double().sum(0).mean()) / reference.neighbours,
         "coverage": float(within.any(1).double().mean()),
         "class_fidelity": float((probabilities.argmax(1) == reference.normal_class).double().mean()),
-        "novelty": float(
-            _to_nearest(features, reference.train).mean() / _to_nearest(reference.test, reference.train).mean()
-        ),
+        "novelty": reference.distance_from_training(features) / reference.novelty,
     }
 
 
@@ -110,17 +122,21 @@ def control_metrics(split: Split, classifier: Classifier, reference: Reference) 
         ``mean``: the mean training image, again and again.
     """
     generator = torch.Generator().manual_seed(CONTROL_SEED)
-    normal, train = as_float(split.test[~split.is_ood]), as_float(split.train)
-    n = len(normal)
+    train, n = as_float(split.train), len(reference.test)
     half, other = torch.randperm(n, generator=generator).tensor_split(2)
-    replayed = train[torch.randint(len(train), (n,), generator=generator)]
-    noise = train.mean(0) + train.std(0, correction=0) * torch.randn(normal.shape, generator=generator)
+    replayed = torch.randint(len(train), (n,), generator=generator)
+    noise = train.mean(0) + train.std(0, correction=0) * torch.randn(n, *train.shape[1:], generator=generator)
     mean = train.mean(0, keepdim=True).expand(n, -1, -1, -1)
     against_half = Reference(reference.test[other], reference.train, reference.normal_class)
-    controls = {"replay": replayed, "noise": noise.clamp(0, 1), "mean": mean}
+    controls = {
+        "real": (reference.test[half], against_half),
+        "replay": (reference.train[replayed], reference),
+        "noise": (classifier.features(noise.clamp(0, 1)), reference),
+        "mean": (classifier.features(mean), reference),
+    }
     return {
-        "real": generation_metrics(*classifier.look(normal[half]), against_half),
-        **{name: generation_metrics(*classifier.look(images), reference) for name, images in controls.items()},
+        name: generation_metrics(features, classifier.recognise(features), compared)
+        for name, (features, compared) in controls.items()
     }
 
 
@@ -177,21 +193,16 @@ class _AsTheyAre(nn.Module):
 
 
 def _frechet(features: Tensor, real: Tensor) -> float:
+    from torchmetrics.image.fid import FrechetInceptionDistance  # it imports much
+
     metric = FrechetInceptionDistance(feature=_AsTheyAre())
     metric.update(real, real=True)
     metric.update(features, real=False)
     return float(metric.compute())
 
 
-def _neighbours(points: Tensor) -> int:
-    return min(NEIGHBOURS, len(points) - 1)
+def _kernel(features: Tensor, real: Tensor) -> float:
+    from torchmetrics.image.kid import poly_mmd  # it imports much
 
-
-def _neighbour_distance(points: Tensor) -> Tensor:
-    """Distance (N,) of each point to its k-th neighbour, itself not counted."""
-    return torch.cdist(points, points).kthvalue(_neighbours(points) + 1, dim=1).values
-
-
-def _to_nearest(points: Tensor, others: Tensor) -> Tensor:
-    """Distance (n,) of each point to the nearest of others."""
-    return torch.cdist(points, others).min(1).values
+    n = min(len(features), len(real))  # it takes as many of one as of the other
+    return float(poly_mmd(real[:n].double(), features[:n].double()))

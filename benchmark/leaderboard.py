@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 from tabulate import tabulate
 
-from oodbench.benchmark.display import duration
+from oodbench.benchmark.display import duration, or_dash
 from oodbench.benchmark.errors import UsageError
 from oodbench.benchmark.health import symptoms
 from oodbench.benchmark.metrics import GENERATION
@@ -230,7 +230,7 @@ def class_table(statistics: Statistics, dataset: str) -> str:
         cells = []
         for label in statistics.class_names[dataset]:
             value = table.loc[detector, label]
-            text = f"{value:.3f}" if pd.notna(value) else DASH
+            text = or_dash(value, "{:.3f}")
             text = f"**{text}**" if value == best[label] and len(table) > 1 else text
             text = f"{text} {SICK}" if (detector, label) in sick else text
             cells.append("failed" if label in failed else text)
@@ -373,10 +373,10 @@ def _not_told_apart(statistics: Statistics) -> list[str]:
             lines.append(f"- `{better}` is not significantly better than {', '.join(alike)}.")
     if not lines:
         lines = ["- All differences between detectors are significant."]
+    splits, pairs = statistics.over_splits().shape[1], len(p_values) * (len(p_values) - 1) // 2
     return [
-        f"Which differences are more than chance? By Wilcoxon's signed-rank test over the {statistics.splits.shape[1]} "
-        f"splits, corrected by Holm for {len(p_values) * (len(p_values) - 1) // 2} pairs, at {LEVEL:.0%}, best average "
-        "rank first:\n\n" + "\n".join(lines)
+        f"Which differences are more than chance? By Wilcoxon's signed-rank test over the {splits} splits, corrected "
+        f"by Holm for {pairs} pairs, at {LEVEL:.0%}, best average rank first:\n\n" + "\n".join(lines)
     ]
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from oodbench.benchmark.display import or_dash
 from oodbench.benchmark.statistics import Statistics
 
 PUBLISHED = Path(__file__).with_name("published.csv")
@@ -61,8 +62,8 @@ def beside_ours(statistics: Statistics, dataset: str) -> list[list[str]]:
         rows.append(
             [
                 figure["method"],
-                *(_text(figure.get(name)) for name in names),
-                _text(figure[MEAN]),
+                *(or_dash(figure.get(name), "{:.3f}") for name in names),
+                or_dash(figure[MEAN], "{:.3f}"),
                 difference,
                 figure["protocol"],
                 ", ".join(part for part in (figure["paper"], figure["table"]) if part),
@@ -70,7 +71,3 @@ def beside_ours(statistics: Statistics, dataset: str) -> list[list[str]]:
             ]
         )
     return rows
-
-
-def _text(auroc: float | None) -> str:
-    return "—" if auroc is None or pd.isna(auroc) else f"{auroc:.3f}"

@@ -40,7 +40,7 @@ class Plugin(Generic[Base]):
     @property
     def summary(self) -> str:
         """The first line of the class's docstring."""
-        return _first_line(self.cls)
+        return first_line(self.cls)
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Family(Generic[Base]):
     @property
     def summary(self) -> str:
         """The first line of the function's docstring."""
-        return _first_line(self.make)
+        return first_line(self.make)
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Broken:
     cause: str
 
 
-def _first_line(documented: object) -> str:
+def first_line(documented: object) -> str:
     """Give the first line of a docstring as plain text."""
     return (inspect.getdoc(documented) or "").partition("\n")[0].replace("``", "")
 

@@ -10,10 +10,10 @@ from rich.table import Table
 
 from oodbench.benchmark.capabilities import can_reconstruct, can_sample
 from oodbench.benchmark.diff import ALARMING, Comparison
-from oodbench.benchmark.display import duration
+from oodbench.benchmark.display import duration, or_dash
 from oodbench.benchmark.errors import UsageError
 from oodbench.benchmark.metrics import METRICS
-from oodbench.benchmark.plan import Plugins, trial_path
+from oodbench.benchmark.plan import Plugins, file_name, trial_path
 from oodbench.benchmark.significance import bootstrap_interval
 from oodbench.benchmark.store import Result, Store
 from oodbench.datasets.base import Dataset, DatasetError
@@ -88,11 +88,11 @@ def split_table(store: Store, dataset: str, normal_class: int) -> Table:
 
 def run_folders(store: Store, dataset: str, normal_class: int) -> str:
     """Say where the pictures and weights of one split lie."""
-    folder = store.runs / trial_path(dataset, "DETECTOR", normal_class, 0)
-    found = sorted(folder.parents[1].glob(f"*/class-{normal_class}_seed-*"))
+    folder = store.runs / file_name(dataset)
+    found = sorted(folder.glob(f"*/class-{normal_class}_seed-*"))
     if not found:
         return f"No run folders in {store.runs}: pictures and weights are where the trials were run."
-    return f"Pictures and weights: {folder.parents[1]}/DETECTOR/class-{normal_class}_seed-SEED, for example {found[0]}"
+    return f"Pictures and weights: {folder}/DETECTOR/class-{normal_class}_seed-SEED, for example {found[0]}"
 
 
 def score_table(scores: pd.DataFrame) -> Table:
@@ -110,7 +110,7 @@ def score_table(scores: pd.DataFrame) -> Table:
     table.caption_justify = "left"
     for image, score, verdict in zip(scores["image"], scores["score"], scores["verdict"], strict=True):
         style = {"out": "red", "unreadable": "yellow"}.get(verdict)
-        table.add_row(image, "—" if pd.isna(score) else f"{score:.4g}", verdict, style=style)
+        table.add_row(image, or_dash(score, "{:.4g}"), verdict, style=style)
     return table
 
 
@@ -119,8 +119,8 @@ def diff_table(comparison: Comparison) -> Table:
     table = Table("dataset", "class", "detector", "here", "there", "difference", "so")
     table.columns[2].overflow = "fold"
     for cell in comparison.shown.to_dict("records"):
-        figures = [_or_dash(cell["here"], "{:.4f}"), _or_dash(cell["there"], "{:.4f}")]
-        figures.append(_or_dash(cell["difference"], "{:+.4f}"))
+        figures = [or_dash(cell["here"], "{:.4f}"), or_dash(cell["there"], "{:.4f}")]
+        figures.append(or_dash(cell["difference"], "{:+.4f}"))
         style = "red" if cell["verdict"] in ALARMING else None
         table.add_row(cell["dataset"], cell["cls"], cell["detector"], *figures, cell["verdict"], style=style)
     return table
@@ -158,10 +158,6 @@ def _figures(result: Result) -> list[str]:
     if result["status"] == "failed":
         return ["failed", result["error"], *["—"] * (len(METRICS) - 1)]
     return [*(f"{result[metric]:.3f}" for metric in METRICS), duration(result["fit_seconds"])]
-
-
-def _or_dash(value: float, form: str) -> str:
-    return "—" if pd.isna(value) else form.format(value)
 
 
 def _yes(value: bool) -> str:

@@ -140,31 +140,29 @@ class Statistics:
             if all(len(self.by_seed(dataset, label)) for dataset in self.datasets)
         ]
 
-    @cached_property
-    def splits(self) -> pd.DataFrame:
-        """AUROC of the ranked detectors × all splits shown, means over seeds."""
+    def over_splits(self, metric: str = "auroc") -> pd.DataFrame:
+        """Give ranked detectors × all splits shown, means over seeds; without detectors that lack the metric."""
         rows = self.done[self.done["detector"].isin(self.ranked)]
-        return rows.pivot_table(index="detector", columns=["dataset", "normal_class"], values="auroc", aggfunc="mean")
+        split = ["dataset", "normal_class"]
+        return rows.pivot_table(index="detector", columns=split, values=metric, aggfunc="mean").dropna()
 
     @cached_property
     def average_rank(self) -> dict[str, float]:
         """Rank by AUROC (1 is best, ties share) among the ranked detectors, averaged over all splits shown."""
-        return {str(label): float(rank) for label, rank in self.splits.rank(ascending=False).mean(axis=1).items()}
+        return {
+            str(label): float(rank) for label, rank in self.over_splits().rank(ascending=False).mean(axis=1).items()
+        }
 
     @cached_property
     def generation_rank(self) -> dict[str, float]:
         """Rank by Fréchet distance (1 is best) among those of the ranked detectors that sample, over all splits."""
-        rows = self.done[self.done["detector"].isin(self.ranked)].dropna(subset="frechet")
-        table = rows.pivot_table(
-            index="detector", columns=["dataset", "normal_class"], values="frechet", aggfunc="mean"
-        )
-        whole = table.dropna()
-        return {str(label): float(rank) for label, rank in whole.rank().mean(axis=1).items()}
+        ranks = self.over_splits("frechet").rank().mean(axis=1)
+        return {str(label): float(rank) for label, rank in ranks.items()}
 
     @cached_property
     def p_values(self) -> pd.DataFrame | None:
         """Pairwise, over splits (see `oodbench.benchmark.significance`); None where there is too little to compare."""
-        splits = self.splits.loc[sorted(self.average_rank, key=lambda label: self.average_rank[label])]
+        splits = self.over_splits().loc[sorted(self.average_rank, key=lambda label: self.average_rank[label])]
         return paired_tests(splits) if len(splits) > 1 and splits.shape[1] >= LEAST_SPLITS else None
 
     def can_sample(self, detector: str) -> bool:

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from oodbench.benchmark.classifier import BATCH, Network, path_of
-from oodbench.benchmark.cli import DataDir, _data_dir
+from oodbench.benchmark.cli import DataDir, data_folder
 from oodbench.benchmark.plan import Plugins
 from oodbench.datasets.split import as_float
 from oodbench.detectors.geotrans import shifted
@@ -82,7 +82,9 @@ def main(
     data_dir: DataDir = None,
 ) -> None:
     """Train the classifier of a dataset, and write its weights into the package."""
-    found = Plugins.load().datasets[dataset](_data_dir(data_dir))
+    if dataset not in EPOCHS:
+        raise typer.BadParameter(f"{dataset!r} is none of {', '.join(EPOCHS)}: only these have a classifier.")
+    found = Plugins.load().datasets[dataset](data_folder(data_dir))
     found.prepare()
     train_part, test_part = found.load("train"), found.load("test")
     network = train(dataset, train_part.images, train_part.labels, len(found.class_names))

@@ -34,8 +34,8 @@ from oodbench.datasets.base import Part
 from oodbench.datasets.split import Split, as_float, one_vs_rest
 from oodbench.detectors.base import Detector, Monitor
 
-SHOWN = 64
-"""Samples that a run folder shows."""
+SAMPLES_SHOWN = 64
+"""In a run folder."""
 
 
 class Recorder(Monitor):
@@ -228,23 +228,26 @@ def _fill(folder: Path, detector: Detector, split: Split, scores: Tensor, record
 
 def measure_samples(folder: Path, detector: Detector, split: Split, seed: int, yardstick: Yardstick | None) -> Result:
     """Draw as many samples as there are normal test images, measure them, and show some in a run folder."""
-    n = max(int((~split.is_ood).sum()), SHOWN)
+    count = int((~split.is_ood).sum())
+    n = max(count, SAMPLES_SHOWN)
     samples = detector.sample(n, generator=torch.Generator().manual_seed(seed))
     if samples.shape != (n, *split.test.shape[1:]):
         raise ValueError(f"sample gave shape {tuple(samples.shape)} where {(n, *split.test.shape[1:])} was asked for.")
     if not (samples.isfinite() & (samples >= 0) & (samples <= 1)).all():
         raise ValueError("sample gave values that are NaN or outside [0, 1].")
-    np.save(folder / "samples.npy", (samples[:SHOWN] * 255).round().to(torch.uint8).numpy())
-    pictures.save_grid(folder / "samples.png", samples[:SHOWN])
+    shown = samples[:SAMPLES_SHOWN]
+    np.save(folder / "samples.npy", (shown * 255).round().to(torch.uint8).numpy())
+    pictures.save_grid(folder / "samples.png", shown)
     if yardstick is None:
         return {}
     features, probabilities = yardstick.classifier.look(samples)
     reference = yardstick.reference
-    nearest = torch.cdist(features[:SHOWN], reference.train).argmin(1)
-    pictures.draw_pairs(folder / "nearest.png", samples[:SHOWN], as_float(split.train[nearest]))
-    doubtful = probabilities[:, reference.normal_class].argsort(stable=True)[:SHOWN]
+    nearest = torch.cdist(features[:SAMPLES_SHOWN], reference.train).argmin(1)
+    pictures.draw_pairs(folder / "nearest.png", shown, as_float(split.train[nearest]))
+    doubtful = probabilities[:, reference.normal_class].argsort(stable=True)[:SAMPLES_SHOWN]
     pictures.save_grid(folder / "doubtful.png", samples[doubtful])
-    return {**generation_metrics(features, probabilities, reference), "controls": yardstick.controls}
+    measured = generation_metrics(features[:count], probabilities[:count], reference)
+    return {**measured, "controls": yardstick.controls}
 
 
 def _write_csv(path: Path, rows: list[dict[str, float]]) -> None:

@@ -12,16 +12,18 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from numpy.typing import NDArray
 
 from oodbench.benchmark import engine
 from oodbench.benchmark.classifier import digest_of
 from oodbench.benchmark.display import Display
 from oodbench.benchmark.errors import UsageError
+from oodbench.benchmark.generation import generation_metrics, yardstick_of
 from oodbench.benchmark.metrics import GENERATION
 from oodbench.benchmark.plan import Plugins, Trial
 from oodbench.benchmark.store import PARTIAL, Store
-from oodbench.datasets import DatasetError
+from oodbench.datasets import DatasetError, one_vs_rest
 
 PLUGIN = Path(__file__).with_name("plugin_for_tests.py")
 QUICK = (("epochs", 3),)
@@ -68,6 +70,14 @@ def test_a_trial_leaves_a_result_and_a_run_folder(plugins: Plugins, tmp_path: Pa
     assert all(np.isfinite(result[measure]) for measure in GENERATION)
     assert result["controls"]["noise"]["frechet"] > result["controls"]["replay"]["frechet"]
     folder = store.run_folder(trial)
+    dataset = plugins.datasets["digits"](tmp_path)
+    split = one_vs_rest(dataset.load("train"), dataset.load("test"), 3)
+    yardstick = yardstick_of("digits", split, 3)
+    assert yardstick is not None
+    drawn = plugins.detectors["memvae"].load(folder).sample(64, generator=torch.Generator().manual_seed(0))
+    measured = yardstick.classifier.look(drawn[: (~split.is_ood).sum()])  # as many as normal test images: 55
+    expected = generation_metrics(*measured, yardstick.reference)
+    assert {measure: result[measure] for measure in GENERATION} == pytest.approx(expected, rel=1e-4)
     assert {path.name for path in folder.iterdir()} == {
         *("model.json", "model.safetensors", "model_card.json", "scores.npz", "history.csv", "samples.npy"),
         *("roc.png", "scores.png", "history.png", "reconstructions.png", "extremes.png", "samples.png"),

@@ -1,4 +1,4 @@
-"""What holds for the four autoencoders beyond what `bench check` asks of every detector."""
+"""What holds for every detector that is built in."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 import torch
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
 from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
@@ -41,6 +43,88 @@ def test_the_four_are_registered(plugins: Plugins) -> None:
     assert [plugins.detectors[name] for name in ("ae", "vae", "memae", "memvae")] == ALL
 
 
+@every
+def test_fit_gives_itself_and_the_constructor_only_keeps_parameters(cls: type[Detector]) -> None:
+    detector = cls(**SMALL)
+    assert vars(detector) == detector.get_params()
+    assert clone(detector).get_params() == detector.get_params()
+    assert detector.fit(blobs(20)) is detector
+    assert detector.get_params() == cls(**SMALL).get_params()
+
+
+@every
+@pytest.mark.parametrize("shape", [(1, 8, 8), (1, 28, 28), (3, 32, 32), (3, 17, 30)], ids=str)
+def test_shapes_and_ranges(cls: type[Detector], shape: tuple[int, int, int]) -> None:
+    images = blobs(24, shape)
+    detector = fitted(cls, images)
+    scores = detector.score(images)
+    assert scores.shape == (24,)
+    assert scores.dtype == torch.float32
+    assert scores.isfinite().all()
+    for made in (detector.reconstruct(images), detector.sample(24)):
+        assert made.shape == images.shape
+        assert made.dtype == torch.float32
+        assert made.min() >= 0
+        assert made.max() <= 1
+
+
+@every
+@pytest.mark.parametrize("n", [1, 2, 17])
+def test_any_number_of_training_images(cls: type[Detector], n: int) -> None:
+    detector = fitted(cls, blobs(n))
+    assert detector.score(blobs(3)).isfinite().all()
+    assert detector.sample(2).isfinite().all()
+
+
+@every
+def test_a_score_is_the_image_s_own(cls: type[Detector]) -> None:
+    """It depends neither on batch mates nor on order, and is no random draw."""
+    detector, images = fitted(cls), blobs(40, seed=1)
+    scores = detector.score(images)
+    assert torch.equal(detector.score(images), scores)
+    order = torch.randperm(40, generator=torch.Generator().manual_seed(0))
+    assert torch.allclose(detector.score(images[order]), scores[order], rtol=1e-5)
+    assert torch.allclose(detector.score(images[:1]), scores[:1], rtol=1e-5)
+
+
+@every
+def test_same_seed_same_scores_to_the_last_bit(cls: type[Detector]) -> None:
+    images = blobs(30, seed=1)
+    first = fitted(cls, seed=3).score(images)
+    torch.rand(7)  # the global random state is nobody's business
+    assert torch.equal(fitted(cls, seed=3).score(images), first)
+    assert not torch.equal(fitted(cls, seed=4).score(images), first)
+
+
+@every
+def test_global_random_state_is_left_alone(cls: type[Detector]) -> None:
+    torch.manual_seed(1)
+    expected = torch.rand(3)
+    torch.manual_seed(1)
+    fitted(cls).score(blobs(3))
+    assert torch.equal(torch.rand(3), expected)
+
+
+@every
+def test_images_are_not_changed(cls: type[Detector]) -> None:
+    images = blobs(20)
+    before = images.clone()
+    fitted(cls, images).score(images)
+    assert torch.equal(images, before)
+
+
+@every
+def test_saved_and_loaded_gives_the_same_to_the_last_bit(cls: type[Detector], tmp_path: Path) -> None:
+    detector, images = fitted(cls), blobs(9, seed=2)
+    detector.save(tmp_path)
+    loaded = cls.load(tmp_path)
+    assert torch.equal(loaded.score(images), detector.score(images))
+    seeded = [torch.Generator().manual_seed(5) for _ in range(2)]
+    assert torch.equal(loaded.sample(4, generator=seeded[0]), detector.sample(4, generator=seeded[1]))
+    assert loaded.parameter_count() == detector.parameter_count() > 0
+    assert {path.suffix for path in tmp_path.iterdir()} == {".json", ".safetensors"}
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 @every
 def test_gpu_agrees_with_cpu(cls: type[Detector], tmp_path: Path) -> None:
@@ -58,6 +142,15 @@ def test_a_model_of_another_detector_is_refused(tmp_path: Path) -> None:
 
 
 @every
+def test_samples_differ_and_follow_their_generator(cls: type[Detector]) -> None:
+    detector = fitted(cls, epochs=10)
+    first, again = (detector.sample(6, generator=torch.Generator().manual_seed(2)) for _ in range(2))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, detector.sample(6, generator=torch.Generator().manual_seed(3)))
+    assert first.var(0).max() > 0
+
+
+@every
 def test_gradient_reaches_every_parameter(cls: type[Detector]) -> None:
     """At initialisation and after training, with as many slots as are used on colour images."""
     for epochs in (1, 5):
@@ -70,6 +163,14 @@ def test_gradient_reaches_every_parameter(cls: type[Detector]) -> None:
         for name, parameter in detector.network_.named_parameters():
             assert parameter.grad is not None, name
             assert parameter.grad.abs().sum() > 0, name
+
+
+@every
+def test_far_images_score_higher(cls: type[Detector]) -> None:
+    detector = fitted(cls, blobs(200), epochs=30)
+    normal = detector.score(blobs(50, seed=1))
+    noise = torch.rand(50, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    assert roc_auc_score([0] * 50 + [1] * 50, torch.cat([normal, detector.score(noise)])) > 0.95
 
 
 @every
@@ -94,6 +195,34 @@ def test_held_out_images_are_not_trained_on(cls: type[Detector]) -> None:
 def test_a_fit_that_diverges_says_so(cls: type[Detector]) -> None:
     with pytest.raises(FitDivergedError, match=r"training diverged\. Try a smaller learning_rate"):
         fitted(cls, learning_rate=1e30, epochs=20)
+
+
+@every
+def test_use_before_fitting_says_so(cls: type[Detector]) -> None:
+    detector = cls()
+    with pytest.raises(NotFittedError, match="call fit"):
+        detector.score(blobs(1))
+    with pytest.raises(NotFittedError, match="call fit"):
+        detector.sample(1)
+    with pytest.raises(NotFittedError, match="call fit"):
+        detector.reconstruct(blobs(1))
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        (torch.full((2, 1, 8, 8), float("nan")), "without NaN"),
+        (torch.full((2, 1, 8, 8), 255.0), r"must lie in \[0, 1\]"),
+        (torch.zeros(2, 1, 8, 8, dtype=torch.uint8), "must be a float32 tensor"),
+        (torch.zeros(2, 8, 8), "must be a float32 tensor"),
+        (torch.zeros(2, 1, 9, 8), r"fitted on images of shape \(1, 8, 8\); these are \(1, 9, 8\)"),
+        (torch.zeros(0, 1, 8, 8), "no images"),
+    ],
+)
+def test_bad_images_are_refused(images: Tensor, message: str) -> None:
+    detector = fitted(AE)
+    with pytest.raises(DetectorError, match=message):
+        detector.score(images)
 
 
 def test_unknown_likelihood_is_refused() -> None:
