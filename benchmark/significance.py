@@ -8,9 +8,13 @@ from numpy.typing import NDArray
 
 LEVEL = 0.05
 """Differences with a corrected p-value below it are called significant."""
-LEAST_SPLITS = 6
-"""With fewer, no signed-rank test can fall below the level: its least p-value is 2 / 2ⁿ."""
 RESAMPLES = 1000
+
+
+def can_be_told_apart(detectors: int, splits: int) -> bool:
+    """Whether a corrected test of any pair can be significant: its least p-value is 2 / 2ⁿ, times the pairs."""
+    pairs = detectors * (detectors - 1) // 2
+    return pairs > 0 and 2 / 2**splits * pairs < LEVEL
 
 
 def paired_tests(splits: pd.DataFrame) -> pd.DataFrame:
@@ -19,7 +23,7 @@ def paired_tests(splits: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     splits : DataFrame
-        Detectors × splits, two detectors and `LEAST_SPLITS` splits or more, without NaN.
+        Detectors × splits, two detectors or more, without NaN.
 
     Returns
     -------

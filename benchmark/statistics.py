@@ -9,7 +9,7 @@ import pandas as pd
 
 from oodbench.benchmark.metrics import GENERATION
 from oodbench.benchmark.plan import BENCHMARK_DATASETS
-from oodbench.benchmark.significance import LEAST_SPLITS, paired_tests
+from oodbench.benchmark.significance import can_be_told_apart, paired_tests
 from oodbench.benchmark.store import Result, as_frame
 
 
@@ -163,7 +163,7 @@ class Statistics:
     def p_values(self) -> pd.DataFrame | None:
         """Pairwise, over splits (see `oodbench.benchmark.significance`); None where there is too little to compare."""
         splits = self.over_splits().loc[sorted(self.average_rank, key=lambda label: self.average_rank[label])]
-        return paired_tests(splits) if len(splits) > 1 and splits.shape[1] >= LEAST_SPLITS else None
+        return paired_tests(splits) if can_be_told_apart(*splits.shape) else None
 
     def can_sample(self, detector: str) -> bool:
         """Whether a detector generates images."""

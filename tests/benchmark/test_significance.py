@@ -6,7 +6,7 @@ import pytest
 from scipy.stats import wilcoxon
 from sklearn.metrics import roc_auc_score
 
-from oodbench.benchmark.significance import bootstrap_interval, paired_tests
+from oodbench.benchmark.significance import bootstrap_interval, can_be_told_apart, paired_tests
 
 
 def test_paired_tests_are_wilcoxon_s_with_holm_s_correction() -> None:
@@ -28,6 +28,13 @@ def test_paired_tests_are_wilcoxon_s_with_holm_s_correction() -> None:
         assert found.to_numpy()[one, other] == found.to_numpy()[other, one] == pytest.approx(least)
     assert list(found.index) == list(found.columns) == ["z", "b", "a"]
     assert found.to_numpy()[0, 1] < 0.05 < found.to_numpy()[0, 2]
+
+
+def test_how_many_splits_it_takes() -> None:
+    """The least p-value of 2 / 2ⁿ, times the pairs, against 0.05."""
+    assert [can_be_told_apart(2, splits) for splits in (5, 6)] == [False, True]
+    assert [can_be_told_apart(15, splits) for splits in (10, 12, 13, 20)] == [False, False, True, True]
+    assert not can_be_told_apart(1, 20)
 
 
 def test_a_detector_beside_itself_is_no_different() -> None:
