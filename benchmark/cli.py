@@ -49,6 +49,9 @@ Out = Annotated[
     Path | None,
     typer.Option(help="Folder for results, leaderboard and run folders.  [default: leaderboard, and runs beside it]"),
 ]
+Protocol = Annotated[
+    str, typer.Option(help="Which images are trained and tested on: deep-svdd or memae; each has a leaderboard.")
+]
 DataDir = Annotated[
     Path | None,
     typer.Option(envvar="OODBENCH_DATA", help="Folder where datasets lie.  [default: the user's cache folder]"),
@@ -71,6 +74,7 @@ def run(
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Run again what is done already.")] = False,
     trace: Annotated[bool, typer.Option("--trace", help="Watch the test images after every epoch.")] = False,
+    protocol: Protocol = "deep-svdd",
     image_size: Annotated[
         int | None, typer.Option(min=4, help="Pixels a side, for datasets folder:PATH.  [default: 32]")
     ] = None,
@@ -107,8 +111,9 @@ def run(
         classes=class_ or (),
         seeds=seed or range(seeds or 1),
         settings=set_ or (),
+        protocol=protocol,
     )
-    store = _store(out)
+    store = _store(out, protocol)
     summary = engine.run(
         trials,
         plugins,
@@ -142,12 +147,13 @@ def list_(plugin: PluginFiles = None) -> None:
 @app.command()
 def leaderboard(
     check: Annotated[bool, typer.Option("--check", help="Only say whether what is there matches.")] = False,
+    protocol: Protocol = "deep-svdd",
     out: Out = None,
 ) -> None:
     """Write page, table and plots anew from the stored results."""
     from oodbench.benchmark import leaderboard
 
-    store = _store(out)
+    store = _store(out, protocol)
     if not check:
         _say(f"Leaderboard: {leaderboard.update(store)}")
         return
@@ -155,7 +161,7 @@ def leaderboard(
     for problem in problems:
         _say(problem, style="red")
     if problems:
-        _say("Run `bench leaderboard` to write it anew.")
+        _say("The same command without --check writes it anew.")
         raise typer.Exit(1)
     _say(f"{store.leaderboard} matches its results.")
 
@@ -166,6 +172,7 @@ def diff(
     tolerance: Annotated[
         float, typer.Option(min=0, help="Deviation over seeds to assume where there is only one.")
     ] = 0.005,
+    protocol: Protocol = "deep-svdd",
     out: Out = None,
 ) -> None:
     """Compare results with another folder's, cell by cell.
@@ -175,7 +182,7 @@ def diff(
     from oodbench.benchmark.diff import compare
     from oodbench.benchmark.report import diff_table
 
-    comparison = compare(_store(out), other, tolerance=tolerance)
+    comparison = compare(_store(out, protocol), other, tolerance=tolerance)
     if not comparison.shown.empty:
         console.print(diff_table(comparison))
     _say(comparison.summary)
@@ -187,6 +194,7 @@ def diff(
 def show(
     dataset: Annotated[str, typer.Argument(help="A dataset.")],
     class_: Annotated[str, typer.Argument(metavar="CLASS", help="A normal class, number or name.")],
+    protocol: Protocol = "deep-svdd",
     out: Out = None,
     plugin: PluginFiles = None,
 ) -> None:
@@ -195,7 +203,7 @@ def show(
     from oodbench.benchmark.report import run_folders, split_table
 
     found = Plugins.load(plugin or ()).datasets[dataset]
-    store, (label,) = _store(out), class_labels(found, [class_])
+    store, (label,) = _store(out, protocol), class_labels(found, [class_])
     console.print(split_table(store, found.name, label))
     _say(run_folders(store, found.name, label))
 
@@ -212,6 +220,7 @@ def sample(
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="DETECTOR.PARAMETER=VALUE", help="As it was run with.")
     ] = None,
+    protocol: Protocol = "deep-svdd",
     out: Out = None,
     plugin: PluginFiles = None,
 ) -> None:
@@ -221,9 +230,15 @@ def sample(
 
     plugins = Plugins.load(plugin or ())
     (trial,) = plan(
-        plugins, detectors=[detector], datasets=[dataset], classes=[class_], seeds=[seed], settings=set_ or ()
+        plugins,
+        detectors=[detector],
+        datasets=[dataset],
+        classes=[class_],
+        seeds=[seed],
+        settings=set_ or (),
+        protocol=protocol,
     )
-    sample_stored(trial, plugins, _store(out), n=n, seed=sample_seed, output=output)
+    sample_stored(trial, plugins, _store(out, protocol), n=n, seed=sample_seed, output=output)
     _say(f"{n} images: {output}")
 
 
@@ -380,10 +395,10 @@ def _is_bad_input(error: ValueError) -> bool:
     return isinstance(error, (UsageError, DatasetError, DetectorError))
 
 
-def _store(out: Path | None) -> Store:
+def _store(out: Path | None, protocol: str) -> Store:
     from oodbench.benchmark.store import Store
 
-    return Store.at(out)
+    return Store.at(out, protocol)
 
 
 def data_folder(given: Path | None) -> Path:

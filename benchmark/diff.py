@@ -78,10 +78,11 @@ def compare(store: Store, other: Path, *, tolerance: float) -> Comparison:
     Raises
     ------
     UsageError
-        One of the two has no results.
+        One of the two has no results, or results of another protocol than the store's.
     """
     here = store.read_all()
-    there = read_results(other / "results" if (other / "results").is_dir() else other)
+    folders = (Store.at(other, store.protocol).results, other / "results")
+    there = read_results(next((folder for folder in folders if folder.is_dir()), other), store.protocol)
     for folder, results in ((store.results, here), (other, there)):
         if not results:
             raise UsageError(f"There are no results in {folder}: name a folder that `bench run` wrote to.")

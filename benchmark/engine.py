@@ -29,7 +29,7 @@ from oodbench.benchmark.plan import Plugins, Trial, file_name
 from oodbench.benchmark.store import PARTIAL, Result, Store
 from oodbench.benchmark.trial import describe, finish, identity, is_stale, run_trial
 from oodbench.datasets.base import Dataset, Part
-from oodbench.datasets.split import one_vs_rest
+from oodbench.datasets.split import PROTOCOLS, one_vs_rest
 from oodbench.detectors.base import Monitor
 
 ATTEMPTS = 2
@@ -140,12 +140,16 @@ def run(
     DatasetError
         A dataset cannot be had.
     UsageError
-        The folders cannot be written to, or the device is not there.
+        The folders cannot be written to, the device is not there, or trials are of another protocol than the store.
     KeyboardInterrupt
         After the worker processes have been ended.
     """
     device = choose_device(device)
     display = display or Display()
+    for protocol in {trial.protocol for trial in trials} - {store.protocol}:
+        raise UsageError(
+            f"Results of the protocol {protocol} go into a store of their own: Store.at(out, {protocol!r})."
+        )
     store.prepare()
     todo, stale = _missing(trials, plugins, store, force=force, trace=trace)
     jobs = min(jobs or os.cpu_count() or 1, max(len(todo), 1))
@@ -257,13 +261,14 @@ def execute(task: Task) -> Result:
     reporter = _Reporter(task.trial, task.progress)
     reporter.report(0, 1, {})
     plugins, trial = _plugins(task.plugin_files), task.trial
+    yardstick = partial(_yardstick, task.arrays, trial.dataset, trial.normal_class, trial.protocol)
     return run_trial(
         trial,
         plugins,
         (_part(task.arrays, trial.dataset, "train"), _part(task.arrays, trial.dataset, "test")),
         task.store,
         device=task.device,
-        yardstick=partial(_yardstick, task.arrays, trial.dataset, trial.normal_class),
+        yardstick=yardstick,
         listener=reporter,
         trace=task.trace,
     )
@@ -282,8 +287,13 @@ def _part(arrays: Path, dataset: str, part: str) -> Part:
 
 
 @lru_cache(maxsize=2)
-def _yardstick(arrays: Path, dataset: str, normal_class: int) -> Yardstick | None:
-    """Make the yardstick of a split once for all its detectors, which follow each other."""
+def _yardstick(arrays: Path, dataset: str, normal_class: int, protocol: str) -> Yardstick | None:
+    """Make the yardstick of a split once for all its detectors, which follow each other.
+
+    There is none where images are tested that the classifier may have been trained on.
+    """
+    if not PROTOCOLS[protocol].tests_test_part_only:
+        return None
     split = one_vs_rest(_part(arrays, dataset, "train"), _part(arrays, dataset, "test"), normal_class)
     return yardstick_of(dataset, split, normal_class)
 

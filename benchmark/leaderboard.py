@@ -12,12 +12,13 @@ from oodbench.benchmark.display import duration, or_dash
 from oodbench.benchmark.errors import UsageError
 from oodbench.benchmark.health import symptoms
 from oodbench.benchmark.metrics import GENERATION
-from oodbench.benchmark.plan import BENCHMARK_DATASETS, file_name
+from oodbench.benchmark.plan import BENCHMARK_DATASETS, file_name, protocol_option
 from oodbench.benchmark.plots import Plot, plots_of, stored_digest
 from oodbench.benchmark.published import beside_ours
 from oodbench.benchmark.significance import LEVEL
 from oodbench.benchmark.statistics import Statistics
 from oodbench.benchmark.store import Result, Store, write_text
+from oodbench.datasets.split import DEFAULT_PROTOCOL, PROTOCOLS
 
 DASH, SICK = "—", "⚠"
 ABREAST = 4
@@ -159,10 +160,9 @@ def render(statistics: Statistics, plots: Sequence[Plot] = ()) -> str:
         Markdown.
     """
     blocks = [
-        "# Leaderboard",
-        "Out-of-distribution detection, one-vs-rest: a detector is trained on one class (90 % of its training images) "
-        "and scores the dataset's whole test part, where the other classes are out of distribution. AUROC: 1 is "
-        "perfect, 0.5 is chance.",
+        "# Leaderboard" + ("" if statistics.protocol == DEFAULT_PROTOCOL else f", protocol {statistics.protocol}"),
+        f"Out-of-distribution detection, one-vs-rest: {PROTOCOLS[statistics.protocol].summary} AUROC: 1 is perfect, "
+        "0.5 is chance.",
         headline_table(statistics),
         *_headline_notes(statistics),
         *_images([plot for plot in plots if not plot.dataset]),
@@ -326,8 +326,7 @@ def _headline_notes(statistics: Statistics) -> list[str]:
         *_not_told_apart(statistics),
         "Each AUROC is the mean over all classes of the dataset, ± its standard deviation over seeds where there are "
         "several. Average rank: by AUROC in each split, over all splits shown (1 is best). Fit: mean time to train on "
-        "one class. Fréchet: distance of new images from real ones in the features of a classifier; 0 is best, see "
-        "*Generation* below; generation rank: by it in each split. Generates: whether new images can be sampled.",
+        f"one class. {_on_generation(statistics)}",
         "A row that lacks classes shows how many it has (n/10) instead of a mean, and is not ranked."
         + (" Rows with changed hyperparameters (`name@parameter=value`) are not ranked." if statistics.changed else ""),
     ]
@@ -338,6 +337,18 @@ def _headline_notes(statistics: Statistics) -> list[str]:
             f"`bench run` computes the older ones again."
         )
     return notes
+
+
+def _on_generation(statistics: Statistics) -> str:
+    if PROTOCOLS[statistics.protocol].tests_test_part_only:
+        return (
+            "Fréchet: distance of new images from real ones in the features of a classifier; 0 is best, see "
+            "*Generation* below; generation rank: by it in each split. Generates: whether new images can be sampled."
+        )
+    return (
+        "Generates: whether new images can be sampled; they are shown and not measured, because the classifiers in "
+        "whose features that is done were trained on some of the images that are tested here."
+    )
 
 
 def _against_quick(statistics: Statistics) -> list[str]:
@@ -448,18 +459,19 @@ def _how(statistics: Statistics) -> list[str]:
     standard = set(BENCHMARK_DATASETS) == set(statistics.datasets)
     which = "--all" if standard else " ".join(f"--dataset {dataset}" for dataset in statistics.datasets)
     many = f" --seeds {len(seeds)}" if seeds == list(range(len(seeds))) and len(seeds) > 1 else ""
+    option = protocol_option(statistics.protocol)
     environments = pd.DataFrame([result["environment"] for result in statistics.results]).drop_duplicates()
     dates = sorted(result["finished"][:10] for result in statistics.results)
     total = statistics.done["fit_seconds"].sum()
     example = next(iter(statistics.results))
     return [
         "## How it was run",
-        f"`bench run {which}{many}`: {len(statistics.results)} trials, {dates[0]}"
+        f"`bench run {which}{many}{option}`: {len(statistics.results)} trials, {dates[0]}"
         + (f" to {dates[-1]}" if dates[-1] != dates[0] else "")
         + f", {duration(total)} of fitting in all, each trial in a process of one thread.",
         _markdown(list(environments.columns), environments.astype(str).to_numpy().tolist()),
         "Every figure stands in `results.csv` (a row a trial) and, with all hyperparameters, in `results/` (a JSON "
-        "file a trial), from which `bench leaderboard` makes this page.",
+        f"file a trial), from which `bench leaderboard{option}` makes this page.",
         "## Run one cell again",
         f"```sh\n{example['command']} --force\n```",
         "A dataset, a class, a detector or a seed that is left out means all of it; without `--force`, what is done is "

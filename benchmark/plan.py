@@ -13,6 +13,7 @@ from typing import Any
 from oodbench.benchmark.errors import UsageError, unknown
 from oodbench.benchmark.registry import Broken, Registry, source_of
 from oodbench.datasets.base import Dataset
+from oodbench.datasets.split import DEFAULT_PROTOCOL, PROTOCOLS
 from oodbench.detectors.base import Detector
 
 BENCHMARK_DATASETS = ("mnist", "cifar10")
@@ -33,6 +34,8 @@ class Trial:
         Of everything random in it.
     changes : tuple of (str, value)
         Hyperparameters that differ from the detector's defaults, sorted by name.
+    protocol : str
+        Which images are trained and tested on: a name in `oodbench.datasets.split.PROTOCOLS`.
     """
 
     dataset: str
@@ -40,6 +43,7 @@ class Trial:
     normal_class: int
     seed: int
     changes: tuple[tuple[str, Any], ...] = field(default=())
+    protocol: str = DEFAULT_PROTOCOL
 
     @property
     def label(self) -> str:
@@ -60,15 +64,27 @@ class Trial:
         words += ["--seed", str(self.seed)]
         for key, value in self.changes:
             words += ["--set", f"{self.detector}.{key}={json.dumps(value)}"]
-        return shlex.join(words)
+        return shlex.join(words) + protocol_option(self.protocol)
 
     def __str__(self) -> str:
-        return f"{self.dataset} {self.normal_class} {self.label} seed {self.seed}"
+        apart = "" if self.protocol == DEFAULT_PROTOCOL else f", protocol {self.protocol}"
+        return f"{self.dataset} {self.normal_class} {self.label} seed {self.seed}{apart}"
 
 
 def trial_path(dataset: str, label: str, normal_class: int, seed: int) -> Path:
     """Where a trial's result and run folder lie, relative to their roots."""
     return Path(file_name(dataset), file_name(label), f"class-{normal_class}_seed-{seed}")
+
+
+def check_protocol(name: str) -> None:
+    """Raise UsageError unless there is a protocol of this name."""
+    if name not in PROTOCOLS:
+        raise unknown("protocol", name, PROTOCOLS)
+
+
+def protocol_option(protocol: str) -> str:
+    """Give what a command needs added to be of a protocol; nothing for the default."""
+    return "" if protocol == DEFAULT_PROTOCOL else f" --protocol {protocol}"
 
 
 def file_name(name: str) -> str:
@@ -110,6 +126,7 @@ def plan(
     classes: Sequence[str | int] = (),
     seeds: Sequence[int] = (0,),
     settings: Sequence[str] = (),
+    protocol: str = DEFAULT_PROTOCOL,
 ) -> list[Trial]:
     """Make a selection into trials; an axis left out means all of it.
 
@@ -125,6 +142,8 @@ def plan(
         Seeds.
     settings : sequence of str
         Hyperparameters as ``detector.parameter=value``.
+    protocol : str
+        Which images are trained and tested on; see `Trial`.
 
     Returns
     -------
@@ -136,11 +155,12 @@ def plan(
     UsageError
         A name is not known.
     """
+    check_protocol(protocol)
     chosen = [plugins.detectors[name] for name in detectors or sorted(plugins.detectors.plugins)]
     on = [plugins.datasets[name] for name in datasets or BENCHMARK_DATASETS]
     changes = _parse_settings(settings, plugins, {detector.name: detector for detector in chosen})
     return [
-        Trial(dataset.name, detector.name, normal_class, seed, changes.get(detector.name, ()))
+        Trial(dataset.name, detector.name, normal_class, seed, changes.get(detector.name, ()), protocol)
         for dataset in dict.fromkeys(on)
         for seed in dict.fromkeys(seeds)
         for normal_class in class_labels(dataset, classes)

@@ -8,10 +8,13 @@ import pandas as pd
 
 from oodbench.benchmark.display import or_dash
 from oodbench.benchmark.statistics import Statistics
+from oodbench.datasets.split import DEFAULT_PROTOCOL
 
 PUBLISHED = Path(__file__).with_name("published.csv")
 MEAN = "mean"
 ROW = ["method", "detector", "dataset", "protocol", "paper", "table"]
+OUR_NAMES = {"whole test part": DEFAULT_PROTOCOL, "2/3 train, 30 % OOD": "memae"}
+"""Of the protocols in the file."""
 
 
 def published_figures(dataset: str) -> pd.DataFrame:
@@ -41,6 +44,8 @@ def published_figures(dataset: str) -> pd.DataFrame:
 def beside_ours(statistics: Statistics, dataset: str) -> list[list[str]]:
     """Tabulate published figures with the difference to ours.
 
+    Beside results of the default protocol stand the papers of every protocol, beside others those of the same.
+
     Parameters
     ----------
     statistics : Statistics
@@ -56,7 +61,10 @@ def beside_ours(statistics: Statistics, dataset: str) -> list[list[str]]:
     """
     rows = []
     names = statistics.class_names[dataset].values()
-    for _, figure in published_figures(dataset).iterrows():
+    figures = published_figures(dataset)
+    if statistics.protocol != DEFAULT_PROTOCOL:
+        figures = figures[figures["protocol"].map(OUR_NAMES) == statistics.protocol]
+    for _, figure in figures.iterrows():
         ours = statistics.by_seed(dataset, figure["detector"]) if figure["detector"] else pd.Series(dtype=float)
         difference = f"{figure['detector']} {ours.mean() - figure[MEAN]:+.3f}" if len(ours) else "—"
         rows.append(

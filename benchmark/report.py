@@ -13,7 +13,7 @@ from oodbench.benchmark.diff import ALARMING, Comparison
 from oodbench.benchmark.display import duration, or_dash
 from oodbench.benchmark.errors import UsageError
 from oodbench.benchmark.metrics import METRICS
-from oodbench.benchmark.plan import Plugins, file_name, trial_path
+from oodbench.benchmark.plan import Plugins, file_name, protocol_option, trial_path
 from oodbench.benchmark.significance import bootstrap_interval
 from oodbench.benchmark.store import Result, Store
 from oodbench.datasets.base import Dataset, DatasetError
@@ -73,7 +73,7 @@ def split_table(store: Store, dataset: str, normal_class: int) -> Table:
     if not results:
         raise UsageError(
             f"There are no results of {dataset} with normal class {normal_class} in {store.results}: run "
-            f"`bench run --dataset {dataset} --class {normal_class}`."
+            f"`bench run --dataset {dataset} --class {normal_class}{protocol_option(store.protocol)}`."
         )
     title = f"{dataset}, normal class {results[0]['class_name']}"
     table = Table("detector", "seed", *METRICS, "95 % interval", "fit", title=title, title_justify="left")

@@ -35,6 +35,11 @@ class Statistics:
         """The rows of trials that did not fail."""
         return self.frame[self.frame["status"] == "done"]
 
+    @property
+    def protocol(self) -> str:
+        """The protocol that all results are of."""
+        return str(self.results[0]["protocol"])
+
     @cached_property
     def datasets(self) -> list[str]:
         """Datasets with results, the benchmark's own first."""

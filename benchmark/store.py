@@ -15,13 +15,14 @@ import pandas as pd
 
 from oodbench.benchmark.errors import UsageError
 from oodbench.benchmark.metrics import GENERATION
-from oodbench.benchmark.plan import Trial
+from oodbench.benchmark.plan import Trial, check_protocol
+from oodbench.datasets.split import DEFAULT_PROTOCOL
 
 SCHEMA = 1
 PARTIAL = ".partial-"
 
 Result = dict[str, Any]
-"""What a trial measured, as it stands in its JSON file."""
+"""What a trial measured, as it stands in its JSON file, where the protocol stands only if it is not the default."""
 
 COLUMNS = (
     *("dataset", "detector", "normal_class", "seed", "auroc", "aupr_out", "aupr_in", "fpr95"),
@@ -34,7 +35,7 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class Store:
-    """The folders of one benchmark.
+    """The folders of one benchmark, whose results are all of one protocol.
 
     Attributes
     ----------
@@ -42,15 +43,26 @@ class Store:
         Holds ``results/``, ``plots/``, ``README.md`` and ``results.csv``; worth keeping under version control.
     runs : Path
         Holds the run folders: weights, scores, histories, pictures.
+    protocol : str
+        Of all results.
     """
 
     leaderboard: Path
     runs: Path
+    protocol: str = DEFAULT_PROTOCOL
 
     @classmethod
-    def at(cls, out: Path | None) -> Store:
-        """Lay everything under one folder, or by default under ``leaderboard`` and ``runs`` where one stands."""
-        return cls(Path("leaderboard"), Path("runs")) if out is None else cls(out, out / "runs")
+    def at(cls, out: Path | None, protocol: str = DEFAULT_PROTOCOL) -> Store:
+        """Lay everything under one folder, or by default under ``leaderboard`` and ``runs`` where one stands.
+
+        A protocol other than the default has a folder ``protocol-NAME`` of its own in there; one that does not exist is
+        a UsageError.
+        """
+        check_protocol(protocol)
+        apart = "" if protocol == DEFAULT_PROTOCOL else f"protocol-{protocol}"
+        if out is None:
+            return cls(Path("leaderboard", apart), Path("runs", apart), protocol)
+        return cls(out / apart, out / apart / "runs", protocol)
 
     @property
     def results(self) -> Path:
@@ -98,18 +110,43 @@ class Store:
         Raises
         ------
         UsageError
-            A file is not a result.
+            A file is not a result, or one of another protocol.
         """
-        return read_results(self.results)
+        return read_results(self.results, self.protocol)
 
     def write(self, trial: Trial, result: Result) -> None:
         """Store the result of a trial, replacing an earlier one."""
-        write_text(self.result_path(trial), json.dumps(result, indent=2) + "\n")
+        kept = {key: value for key, value in result.items() if (key, value) != ("protocol", DEFAULT_PROTOCOL)}
+        write_text(self.result_path(trial), json.dumps(kept, indent=2) + "\n")
 
 
-def read_results(folder: Path) -> list[Result]:
-    """Read all results in a folder, sorted by path; raises UsageError if a file is not a result."""
-    return [read_result(path) for path in sorted(folder.glob("*/*/class-*_seed-*.json"))]
+def read_results(folder: Path, protocol: str) -> list[Result]:
+    """Read all results in a folder, sorted by path.
+
+    Parameters
+    ----------
+    folder : Path
+        Holds ``<dataset>/<detector>/class-<k>_seed-<s>.json``.
+    protocol : str
+        That all must be of.
+
+    Returns
+    -------
+    list of dict
+
+    Raises
+    ------
+    UsageError
+        A file is not a result, or one of another protocol.
+    """
+    results = [read_result(path) for path in sorted(folder.glob("*/*/class-*_seed-*.json"))]
+    for result in results:
+        if result["protocol"] != protocol:
+            raise UsageError(
+                f"{folder} holds results of the protocol {result['protocol']}, not of {protocol}: add --protocol "
+                f"{result['protocol']}, and name the folder that `bench run` was given."
+            )
+    return results
 
 
 def read_result(path: Path) -> Result:
@@ -130,7 +167,7 @@ def read_result(path: Path) -> Result:
         The file is no result, or one of a newer version.
     """
     try:
-        result: Result = json.loads(path.read_text(encoding="utf-8"))
+        result: Result = {"protocol": DEFAULT_PROTOCOL, **json.loads(path.read_text(encoding="utf-8"))}
         schema = result["schema"]
     except (ValueError, KeyError, TypeError) as error:
         raise UsageError(f"{path} is not a result file ({error}): delete it and run its trial again.") from error

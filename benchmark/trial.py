@@ -31,7 +31,7 @@ from oodbench.benchmark.store import SCHEMA, Result, Store, new_folder, write_ca
 from oodbench.benchmark.threshold import conformal_threshold
 from oodbench.benchmark.trace import Trace
 from oodbench.datasets.base import Part
-from oodbench.datasets.split import Split, as_float, one_vs_rest
+from oodbench.datasets.split import PROTOCOLS, Split, as_float
 from oodbench.detectors.base import Detector, Monitor
 
 SAMPLES_SHOWN = 64
@@ -69,13 +69,15 @@ def make_detector(plugins: Plugins, trial: Trial, device: str = "cpu") -> Detect
 def identity(plugins: Plugins, trial: Trial) -> Result:
     """Give what a result must have in common with today's code to be of it, apart from the trial itself."""
     detector, dataset = make_detector(plugins, trial), plugins.datasets[trial.dataset]
+    measured = can_sample(type(detector)) and PROTOCOLS[trial.protocol].tests_test_part_only
     return {
         "schema": SCHEMA,
         "dataset": trial.dataset,
         "label": trial.label,
+        "protocol": trial.protocol,
         "fingerprint": fingerprint(type(detector)),
         "data_version": dataset.version,
-        "classifier": digest_of(trial.dataset) if can_sample(type(detector)) else None,
+        "classifier": digest_of(trial.dataset) if measured else None,
         "hyperparameters": detector.hyperparameters(dataset.shape),
     }
 
@@ -93,6 +95,7 @@ def describe(trial: Trial, plugins: Plugins, device: str) -> Result:
         "class_name": dataset.class_names[trial.normal_class],
         "classes": len(dataset.normal_classes()),
         "seed": trial.seed,
+        "protocol": trial.protocol,
         "changes": dict(trial.changes),
         "can_sample": can_sample(detector),
         "command": trial.command(dataset.class_names[trial.normal_class]),
@@ -108,7 +111,7 @@ def finish(trial: Trial, store: Store, result: Result) -> Result:
 
 
 def is_stale(stored: Result, today: Result) -> bool:
-    """Whether a stored result is of other code or other hyperparameters than today's."""
+    """Whether a stored result is of other code, other hyperparameters or another protocol than today's."""
     return any(stored.get(key) != value for key, value in today.items())
 
 
@@ -152,7 +155,7 @@ def run_trial(
     about = describe(trial, plugins, device)
     try:
         about |= identity(plugins, trial)
-        split = one_vs_rest(*parts, trial.normal_class)
+        split = PROTOCOLS[trial.protocol].split(*parts, trial.normal_class, trial.seed)
         detector = make_detector(plugins, trial, device)
         watch = Trace(detector, split) if trace else None
         recorder = Recorder(as_float(split.validation), listener or Monitor(), watch)

@@ -1,20 +1,23 @@
 """The one-vs-rest split: one class is normal, the other classes are out of distribution.
 
-This is the test protocol of Deep SVDD (Ruff et al., ICML 2018, §4.1): train on the normal class's training images, test
-on the whole official test part.
+Which images are trained and tested on is a protocol's to say. The default is that of Deep SVDD (Ruff et al., ICML 2018,
+§4.1): train on the normal class's training images, test on the whole official test part.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from oodbench.datasets.base import Part
+from oodbench.datasets.base import DatasetError, Part
 
 VALIDATION_SHARE = 0.1
 VALIDATION_SEED = 0
+OOD_SHARE = 0.3
+"""Of the test images in MemAE's protocol."""
 
 
 @dataclass(frozen=True)
@@ -26,9 +29,9 @@ class Split:
     train : Tensor
         uint8 (N, C, H, W), normal training images.
     validation : Tensor
-        uint8 (M, C, H, W), normal training images that are held out: a tenth, the same for every detector and seed.
+        uint8 (M, C, H, W), normal training images that are held out: a tenth, the same for every detector.
     test : Tensor
-        uint8 (T, C, H, W), the whole test part.
+        uint8 (T, C, H, W), normal images and others.
     test_labels : Tensor
         int64 (T,), the classes of the test images.
     is_ood : Tensor
@@ -43,7 +46,7 @@ class Split:
 
 
 def one_vs_rest(train: Part, test: Part, normal_class: int) -> Split:
-    """Split a dataset for one normal class.
+    """Split a dataset for one normal class as Deep SVDD does: train on the training part, test on the whole test part.
 
     Parameters
     ----------
@@ -56,16 +59,100 @@ def one_vs_rest(train: Part, test: Part, normal_class: int) -> Split:
     -------
     Split
     """
-    normal = (train.labels == normal_class).nonzero().squeeze(1)
-    shuffled = normal[torch.randperm(len(normal), generator=torch.Generator().manual_seed(VALIDATION_SEED))]
-    held_out = int(len(shuffled) * VALIDATION_SHARE)
+    generator = torch.Generator().manual_seed(VALIDATION_SEED)
+    fitted, held_out = _hold_out(_shuffled(train.labels == normal_class, generator))
     return Split(
-        train=train.images[shuffled[held_out:]],
-        validation=train.images[shuffled[:held_out]],
+        train=train.images[fitted],
+        validation=train.images[held_out],
         test=test.images,
         test_labels=test.labels,
         is_ood=test.labels != normal_class,
     )
+
+
+def memae_split(train: Part, test: Part, normal_class: int, seed: int) -> Split:
+    """Split a dataset for one normal class as MemAE does (Gong et al., ICCV 2019, §4.1).
+
+    Both parts are pooled. The images of the normal class are split at random, 2:1, into training and testing; images
+    drawn at random from the other classes make up 30 % of the test images.
+
+    Parameters
+    ----------
+    train, test : Part
+        The dataset's two parts.
+    normal_class : int
+        The label of the normal class.
+    seed : int
+        Of the draw, which depends on nothing else but the normal class.
+
+    Returns
+    -------
+    Split
+
+    Raises
+    ------
+    DatasetError
+        There are too few images of the normal class or of the others.
+    """
+    images, labels = torch.cat([train.images, test.images]), torch.cat([train.labels, test.labels])
+    generator = torch.Generator().manual_seed(seed)
+    normal, others = _shuffled(labels == normal_class, generator), _shuffled(labels != normal_class, generator)
+    kept = len(normal) // 3
+    drawn = round(kept * OOD_SHARE / (1 - OOD_SHARE))
+    if not 0 < drawn <= len(others):
+        raise DatasetError(
+            f"There are too few images for the protocol memae, which tests a third of the normal class's {len(normal)} "
+            f"images and, to every seven of these, three of the {len(others)} others: take the default protocol."
+        )
+    tested = torch.cat([normal[:kept], others[:drawn]])
+    fitted, held_out = _hold_out(normal[kept:])
+    return Split(
+        train=images[fitted],
+        validation=images[held_out],
+        test=images[tested],
+        test_labels=labels[tested],
+        is_ood=labels[tested] != normal_class,
+    )
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """Which images are trained and tested on.
+
+    Attributes
+    ----------
+    split : callable
+        Makes a `Split` of training part, test part, normal class and seed.
+    summary : str
+        What it does, as sentences that begin with a small letter.
+    tests_test_part_only : bool
+        Whether no image of the training part is tested: models that were trained on that part may then judge.
+    """
+
+    split: Callable[[Part, Part, int, int], Split]
+    summary: str
+    tests_test_part_only: bool
+
+
+DEFAULT_PROTOCOL = "deep-svdd"
+PROTOCOLS: Mapping[str, Protocol] = {
+    DEFAULT_PROTOCOL: Protocol(
+        split=lambda train, test, normal_class, _: one_vs_rest(train, test, normal_class),
+        summary="a detector is trained on one class (90 % of its training images) and scores the dataset's whole test "
+        "part, where the other classes are out of distribution.",
+        tests_test_part_only=True,
+    ),
+    "memae": Protocol(
+        split=memae_split,
+        summary="**protocol memae**, that of the MemAE paper (Gong et al., ICCV 2019, §4.1). The dataset's training "
+        "and test part are pooled; a detector is trained on one class (90 % of two thirds of its images) and scores "
+        "the remaining third together with images drawn from the other classes, which are out of distribution and make "
+        "up 30 % of the test images; every seed draws anew. The default protocol, deep-svdd, keeps to the dataset's "
+        "own parts and tests the whole test part: its figures are not to be compared with these.",
+        tests_test_part_only=False,
+    ),
+}
+"""By name."""
 
 
 def as_float(images: Tensor) -> Tensor:
@@ -82,3 +169,15 @@ def as_float(images: Tensor) -> Tensor:
         float32 (N, C, H, W) in [0, 1].
     """
     return images.to(torch.float32) / 255
+
+
+def _shuffled(chosen: Tensor, generator: torch.Generator) -> Tensor:
+    """Give the indices at which a bool tensor holds, in random order."""
+    indices = chosen.nonzero().squeeze(1)
+    return indices[torch.randperm(len(indices), generator=generator)]
+
+
+def _hold_out(indices: Tensor) -> tuple[Tensor, Tensor]:
+    """Part indices into those to fit and a tenth to hold out."""
+    held_out = int(len(indices) * VALIDATION_SHARE)
+    return indices[held_out:], indices[:held_out]

@@ -29,6 +29,7 @@ def result(
         "class_name": str(normal_class),
         "classes": classes,
         "seed": seed,
+        "protocol": "deep-svdd",
         "changes": changes or {},
         "can_sample": True,
         "command": f"bench run --dataset {dataset} --class {normal_class} --detector {detector} --seed {seed}",

@@ -59,6 +59,8 @@ def test_nothing_selected_says_what_to_add() -> None:
         (["run", "--dataset", "digits", "--device", "tpu"], "--device is auto, cpu or cuda"),
         (["run", "--dataset", "digits", "--seeds", "2", "--seed", "1"], "give only one of them"),
         (["run", "--dataset", "digits", "--plugin", "nothing.py"], "There is no Python file nothing.py"),
+        (["run", "--dataset", "digits", "--protocol", "svdd"], "Unknown protocol 'svdd': did you mean deep-svdd?"),
+        (["leaderboard", "--protocol", "x"], "Unknown protocol 'x': there are deep-svdd, memae."),
         (["run", "--dataset", "digits", "--jobs", "0"], "Invalid value for '--jobs'"),
         (["show", "mnits", "3"], "did you mean mnist"),
         (["show", "digits", "3", "--out", "nowhere"], "There are no results of digits with normal class 3"),
@@ -128,6 +130,46 @@ def test_leaderboard_and_its_check(finished: Path) -> None:
     assert "README.md does not match the results" in result.output
     assert bench("leaderboard", "--out", str(finished)).exit_code == 0
     assert bench("leaderboard", "--check", "--out", str(finished)).exit_code == 0
+
+
+def test_another_protocol_leaves_the_default_leaderboard_alone(tmp_path: Path) -> None:
+    select = ["--dataset", "digits", "--detector", "mean", "--out", str(tmp_path)]
+    memae = [*select, "--protocol", "memae"]
+    assert bench("run", *select, "--class", "3").exit_code == 0
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    done = bench("run", *memae)
+    assert done.exit_code == 0, done.output
+    assert "10 trials: 0 done already" in done.output
+    assert {path: path.read_bytes() for path in before} == before
+    apart = tmp_path / "protocol-memae"
+    new = {path for path in tmp_path.rglob("*") if path.is_file()} - set(before)
+    assert all(path.is_relative_to(apart) for path in new)
+    assert (apart / "runs" / "digits" / "mean" / "class-3_seed-0" / "roc.png").is_file()
+    page = (apart / "README.md").read_text()
+    assert page.startswith(
+        "# Leaderboard, protocol memae\n\nOut-of-distribution detection, one-vs-rest: **protocol memae**"
+    )
+    assert "bench run --dataset digits --class 0 --detector mean --seed 0 --protocol memae --force" in page
+    assert "protocol" not in (tmp_path / "README.md").read_text()
+    assert "10 done already, 0 to run" in bench("run", *memae).output
+    out = ["--out", str(tmp_path)]
+    for options in (out, [*out, "--protocol", "memae"]):
+        assert bench("leaderboard", "--check", *options).exit_code == 0
+    assert f"{apart}/runs/digits" in bench("show", "digits", "4", *out, "--protocol", "memae").stdout
+    assert bench("show", "digits", "4", *out).exit_code == 2
+    for other in (tmp_path, apart):
+        assert "10 cells: 10 the same" in bench("diff", str(other), *out, "--protocol", "memae").stdout
+    assert "add --protocol memae" in bench("diff", str(apart), *out).stderr
+
+
+def test_sample_draws_from_the_model_of_its_protocol(tmp_path: Path) -> None:
+    select = ["--dataset", "digits", "--class", "3", "--out", str(tmp_path)]
+    assert bench("run", "--detector", "ppca", *select, "--protocol", "memae").exit_code == 0
+    output = ["--output", str(tmp_path / "grid.png")]
+    assert bench("sample", "ppca", *select, *output, "--protocol", "memae").exit_code == 0
+    other = bench("sample", "ppca", *select, *output)
+    assert other.exit_code == 2
+    assert "There is no stored model in" in other.stderr
 
 
 def test_data_says_what_is_there(data_dir: Path, tmp_path: Path) -> None:

@@ -23,7 +23,8 @@ from oodbench.benchmark.generation import generation_metrics, yardstick_of
 from oodbench.benchmark.metrics import GENERATION
 from oodbench.benchmark.plan import Plugins, Trial
 from oodbench.benchmark.store import PARTIAL, Store
-from oodbench.datasets import DatasetError, one_vs_rest
+from oodbench.datasets import DatasetError, as_float, one_vs_rest
+from oodbench.datasets.split import memae_split
 
 PLUGIN = Path(__file__).with_name("plugin_for_tests.py")
 QUICK = (("epochs", 3),)
@@ -102,7 +103,7 @@ def test_what_is_done_is_not_done_again_unless_forced(plugins: Plugins, tmp_path
     assert Store.at(tmp_path).result_path(trials[1]).stat().st_mtime_ns == other
 
 
-@pytest.mark.parametrize("key", ["fingerprint", "hyperparameters", "classifier"])
+@pytest.mark.parametrize("key", ["fingerprint", "hyperparameters", "classifier", "protocol"])
 def test_a_stale_result_is_computed_again(plugins: Plugins, tmp_path: Path, key: str) -> None:
     trial = Trial("digits", "ae", 0, 0, QUICK)
     run([trial], plugins, tmp_path)
@@ -260,6 +261,28 @@ def test_missing_data_stops_before_anything_runs(
     with pytest.raises(DatasetError, match="could not be downloaded"):
         run([Trial("mnist", "ae", 0, 0)], plugins, tmp_path)
     assert Store.at(tmp_path).read_all() == []
+
+
+def test_trials_of_another_protocol_do_not_go_into_this_store(plugins: Plugins, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="protocol memae go into a store of their own"):
+        run([Trial("digits", "ae", 0, 0, QUICK, "memae")], plugins, tmp_path)
+
+
+def test_under_another_protocol_samples_are_drawn_and_not_measured(plugins: Plugins, tmp_path: Path) -> None:
+    trial, store = Trial("digits", "ppca", 0, 1, protocol="memae"), Store.at(tmp_path, "memae")
+    assert engine.run([trial], plugins, store, data=tmp_path).failed == []
+    result = store.read(trial)
+    assert result is not None
+    assert result["classifier"] is None
+    assert not {"controls", *GENERATION} & set(result)
+    folder = store.run_folder(trial)
+    assert (folder / "samples.png").is_file()
+    dataset = plugins.datasets["digits"](tmp_path)
+    split = memae_split(dataset.load("train"), dataset.load("test"), 0, 1)
+    with np.load(folder / "scores.npz") as stored:
+        detector = plugins.detectors["ppca"].load(folder)
+        assert np.array_equal(stored["score"], detector.score(as_float(split.test)).numpy())
+    assert engine.run([trial], plugins, store, data=tmp_path).done == 0
 
 
 def test_device() -> None:

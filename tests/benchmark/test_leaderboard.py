@@ -190,6 +190,22 @@ def test_what_was_not_measured_is_not_shown() -> None:
     assert "mnist Fréchet" not in page
 
 
+def test_the_page_says_of_which_protocol_it_is() -> None:
+    default = leaderboard.render(Statistics(row("vae", [0.9, 0.8])))
+    memae = leaderboard.render(Statistics(row("vae", [0.9, 0.8], protocol="memae")))
+    assert (
+        "# Leaderboard\n\nOut-of-distribution detection, one-vs-rest: a detector is trained on one class (90 %"
+        in default
+    )
+    assert "protocol memae" not in default
+    assert "**protocol memae**" in memae
+    assert "30 % of the test images" in memae
+    assert "--protocol memae`: 2 trials" in memae
+    assert "`bench leaderboard --protocol memae` makes this page" in memae
+    assert "they are shown and not measured, because" in memae
+    assert "Fréchet" not in memae
+
+
 def test_words_on_what_is_not_significant() -> None:
     """Two that differ by chance, and one that is always worse."""
     places = [0.9 + 0.001 * (-1) ** k * k for k in range(10)]

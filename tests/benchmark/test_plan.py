@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from oodbench.benchmark.errors import UsageError
@@ -37,6 +39,13 @@ def test_settings_reach_their_detector_only(plugins: Plugins) -> None:
     assert "memvae.memory_size=200" in memvae.command("0")
 
 
+def test_a_protocol_is_of_every_trial_and_in_its_command(plugins: Plugins) -> None:
+    (trial,) = plan(plugins, detectors=["ae"], datasets=["mnist"], classes=[3], protocol="memae")
+    (default,) = plan(plugins, detectors=["ae"], datasets=["mnist"], classes=[3])
+    assert trial == Trial("mnist", "ae", 3, 0, protocol="memae") != default
+    assert trial.command("3") == default.command("3") + " --protocol memae"
+
+
 @pytest.mark.parametrize(
     ("selection", "message"),
     [
@@ -49,11 +58,12 @@ def test_settings_reach_their_detector_only(plugins: Plugins) -> None:
         ({"settings": ["vae.latent=3"]}, "Unknown parameter of vae 'latent': did you mean latent_size"),
         ({"settings": ["vae.seed=3"]}, "Unknown parameter of vae 'seed'"),
         ({"settings": ["vea.latent_size=3"]}, "did you mean vae"),
+        ({"protocol": "meamae"}, "Unknown protocol 'meamae': did you mean memae"),
         ({"settings": ["latent_size"]}, "not of the form detector.parameter=value"),
     ],
 )
 def test_what_does_not_exist_is_answered_with_what_does(
-    plugins: Plugins, selection: dict[str, list[str]], message: str
+    plugins: Plugins, selection: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(UsageError, match=message):
-        plan(plugins, **selection)  # type: ignore[arg-type]
+        plan(plugins, **selection)

@@ -7,8 +7,9 @@ import pytest
 
 from oodbench.benchmark import leaderboard
 from oodbench.benchmark.plan import Plugins
-from oodbench.benchmark.published import MEAN, PUBLISHED, ROW, beside_ours, published_figures
+from oodbench.benchmark.published import MEAN, OUR_NAMES, PUBLISHED, ROW, beside_ours, published_figures
 from oodbench.benchmark.statistics import Statistics
+from oodbench.datasets.split import PROTOCOLS
 from tests.benchmark.made_up import row
 
 FIGURES = pd.read_csv(PUBLISHED, dtype={"class": str}, keep_default_na=False)
@@ -50,6 +51,17 @@ def test_the_difference_to_ours() -> None:
     assert rows["MemAE", "Gong et al., ICCV 2019, Table 1"][3:5] == ["0.975", "memae -0.125"]
     assert rows["VAE", "Abati et al., CVPR 2019, per-class tables"][4] == "—"  # ours is not complete
     assert beside_ours(Statistics(row("memae", [0.9], dataset="digits")), "digits") == []
+
+
+def test_beside_another_protocol_stand_papers_of_the_same() -> None:
+    ours = row("memae", [0.9, 0.8], protocol="memae")
+    rows = {cells[0]: cells for cells in beside_ours(Statistics(ours), "mnist")}
+    assert {cells[-2] for cells in rows.values()} == {"Gong et al., ICCV 2019, Table 1"}
+    assert rows["MemAE"][4] == "memae -0.125"
+    assert len(rows) == 8
+    assert "quoted in the AGAD paper" in leaderboard.render(Statistics(row("memae", [0.9, 0.8])))
+    assert set(FIGURES["protocol"]) == set(OUR_NAMES)
+    assert set(OUR_NAMES.values()) <= set(PROTOCOLS)
 
 
 def test_papers_are_never_ranked() -> None:

@@ -29,6 +29,31 @@ def test_a_result_is_one_json_file(tmp_path: Path) -> None:
 
 def test_default_folders() -> None:
     assert Store.at(None) == Store(Path("leaderboard"), Path("runs"))
+    assert Store.at(None, "deep-svdd") == Store.at(None)
+
+
+def test_another_protocol_has_folders_of_its_own() -> None:
+    apart = Store(Path("leaderboard/protocol-memae"), Path("runs/protocol-memae"), "memae")
+    assert Store.at(None, "memae") == apart
+    assert Store.at(Path("x"), "memae") == Store(Path("x/protocol-memae"), Path("x/protocol-memae/runs"), "memae")
+    with pytest.raises(UsageError, match="Unknown protocol 'meame': did you mean memae"):
+        Store.at(None, "meame")
+
+
+def test_a_result_names_its_protocol_unless_it_is_the_default(tmp_path: Path) -> None:
+    default, memae = Store.at(tmp_path), Store.at(tmp_path, "memae")
+    default.write(TRIAL, result())
+    memae.write(TRIAL, result(protocol="memae"))
+    assert "protocol" not in json.loads(default.result_path(TRIAL).read_text())
+    assert json.loads(memae.result_path(TRIAL).read_text())["protocol"] == "memae"
+    assert (default.read_all(), memae.read_all()) == ([result()], [result(protocol="memae")])
+
+
+def test_results_of_another_protocol_are_not_taken_for_ones_of_this(tmp_path: Path) -> None:
+    store = Store.at(tmp_path)
+    store.write(TRIAL, result(protocol="memae"))
+    with pytest.raises(UsageError, match="of the protocol memae, not of deep-svdd: add --protocol memae"):
+        store.read_all()
 
 
 def test_an_interrupted_write_leaves_the_old_file(tmp_path: Path) -> None:
