@@ -131,6 +131,22 @@ class Statistics:
         table = pd.DataFrame.from_dict(found, orient="index", columns=list(GENERATION))
         return table.groupby(level=1, sort=False).mean() if len(table) else table
 
+    @cached_property
+    def oracle(self) -> pd.DataFrame:
+        """Means over trials that were traced, indexed by detector and dataset; empty if none was.
+
+        Columns: ``auroc`` as ranked, ``best``: AUROC with the epoch that is best on the test images, ``trials``.
+        """
+        rows = [
+            (result["label"], result["dataset"], result["auroc"], result["oracle"]["auroc"])
+            for result in self.results
+            if "oracle" in result
+        ]
+        traced = pd.DataFrame(rows, columns=["detector", "dataset", "auroc", "best"]).groupby(["detector", "dataset"])
+        means = traced.agg(auroc=("auroc", "mean"), best=("best", "mean"), trials=("best", "size"))
+        order = [(detector, dataset) for detector in self.detectors for dataset in self.datasets]
+        return means.loc[[row for row in order if row in means.index]]
+
     def classes_done(self, dataset: str, detector: str) -> int:
         """How many classes have a result."""
         rows = self.done[(self.done["dataset"] == dataset) & (self.done["detector"] == detector)]

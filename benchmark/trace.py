@@ -1,4 +1,4 @@
-"""``--trace``: what happens to the test images while a detector trains. For the eye only; it chooses nothing."""
+"""``--trace``: what happens to the test images while a detector trains. It is shown, and chooses nothing."""
 
 from __future__ import annotations
 
@@ -67,6 +67,23 @@ class Trace:
                 shown.append(torch.cat([images[:SHOWN], reconstructions[:SHOWN]]))
             self.reconstructions.append(torch.cat(shown))
         self.rows.append(row)
+
+    def oracle(self) -> dict[str, float]:
+        """Say what choosing the epoch on the test images would have given.
+
+        Returns
+        -------
+        dict of str to float
+            ``auroc``: the best test AUROC over epochs, in [0, 1]; ``epoch``: the first that has it; ``last``: the AUROC
+            after the last epoch.
+
+        Raises
+        ------
+        ValueError
+            Nothing was recorded.
+        """
+        best = max(self.rows, key=lambda row: row["auroc"])
+        return {"auroc": best["auroc"], "epoch": best["step"], "last": self.rows[-1]["auroc"]}
 
     def save(self, folder: Path, title: str) -> None:
         """Write the plot over epochs, and for each epoch inputs over reconstructions of the three kinds of images."""

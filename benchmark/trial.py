@@ -161,6 +161,8 @@ def run_trial(
         recorder = Recorder(as_float(split.validation), listener or Monitor(), watch)
         with new_folder(store.run_folder(trial)) as folder:
             measured, scores = _measure(detector, split, recorder)
+            if watch is not None and watch.rows:
+                measured["oracle"] = watch.oracle()
             _fill(folder, detector, split, scores, recorder, trial)
             if can_sample(type(detector)):
                 measured |= measure_samples(folder, detector, split, trial.seed, yardstick())

@@ -140,8 +140,19 @@ def test_trace_is_kept_and_changes_nothing(plugins: Plugins, tmp_path: Path) -> 
     result = Store.at(tmp_path).read(trial)
     assert result is not None
     assert rows["auroc"].iloc[-1] == pytest.approx(result["auroc"])
+    best = rows.sort_values("auroc", ascending=False, kind="stable").iloc[0]
+    expected = {"auroc": best["auroc"], "epoch": best["step"], "last": rows["auroc"].iloc[-1]}
+    assert result["oracle"] == pytest.approx(expected)
     assert {"error_train", "error_test_normal", "error_test_ood"} <= set(rows.columns)
     assert run([trial], plugins, tmp_path, trace=True).done == 0
+    assert run([trial], plugins, tmp_path, force=True).done == 1
+    assert "oracle" not in (Store.at(tmp_path).read(trial) or {"oracle": "no result"})
+
+
+def test_what_has_no_epochs_has_no_oracle_epoch(plugins: Plugins, tmp_path: Path) -> None:
+    trial = Trial("digits", "mean", 2, 0)
+    assert run([trial], plugins, tmp_path, trace=True).failed == []
+    assert "oracle" not in (Store.at(tmp_path).read(trial) or {"oracle": "no result"})
 
 
 def test_a_failure_is_recorded_with_its_cause_and_the_others_go_on(with_tests: Plugins, tmp_path: Path) -> None:

@@ -190,6 +190,21 @@ def test_what_was_not_measured_is_not_shown() -> None:
     assert "mnist Fréchet" not in page
 
 
+def test_the_oracle_epoch_is_shown_apart_and_changes_no_rank() -> None:
+    traced = [
+        {**one, "oracle": {"auroc": one["auroc"] + gain, "epoch": 2, "last": one["auroc"]}}
+        for one, gain in zip(row("ae", [0.5, 0.7]), (0.4, 0.2), strict=True)
+    ]
+    plain = Statistics(row("ae", [0.5, 0.7]) + row("vae", [0.8, 0.8]) + row("ae", [0.5, 0.6], "cifar10"))
+    statistics = Statistics([*traced, *plain.results[2:]])
+    page = leaderboard.render(statistics)
+    section = page.partition("## Oracle epoch")[2].partition("## ")[0]
+    assert cells(section, "ae") == ["ae", "mnist", "0.600", "0.900", "+0.300", "2"]
+    assert "is not ranked" in section
+    assert page.replace(f"## Oracle epoch{section}", "") == leaderboard.render(plain)
+    assert statistics.average_rank == plain.average_rank
+
+
 def test_the_page_says_of_which_protocol_it_is() -> None:
     default = leaderboard.render(Statistics(row("vae", [0.9, 0.8])))
     memae = leaderboard.render(Statistics(row("vae", [0.9, 0.8], protocol="memae")))

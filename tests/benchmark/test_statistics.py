@@ -51,6 +51,17 @@ def test_changed_hyperparameters_are_a_row_of_their_own_and_not_ranked() -> None
     assert statistics.by_seed("mnist", "vae").to_dict() == pytest.approx({0: 0.55})
 
 
+def test_oracle_epochs_are_averaged_over_the_traced_trials_only() -> None:
+    traced = [
+        {**one, "oracle": {"auroc": best, "epoch": 1, "last": one["auroc"]}}
+        for one, best in zip(row("vae", [0.5, 0.75]), (0.7, 0.75), strict=True)
+    ]
+    found = Statistics([*traced, *row("vae", [0.9, 0.9], seed=1), *row("ae", [0.9, 0.9])]).oracle
+    assert list(found.index) == [("vae", "mnist")]
+    assert found.to_numpy().tolist() == [pytest.approx([0.625, 0.725, 2])]
+    assert Statistics(row("ae", [0.9])).oracle.empty
+
+
 def test_a_failed_trial_is_not_a_number() -> None:
     failed = {**row("vae", [0.0, 0.0])[1], "status": "failed", "error": "boom"}
     for key in ("auroc", "aupr_out", "aupr_in", "fpr95", "health"):
