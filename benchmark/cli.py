@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -132,6 +133,48 @@ def run(
             _say(f"  {result['command']}: {result['error']}")
     if summary.failed or any(broken.source.startswith("file ") for broken in plugins.broken):
         raise typer.Exit(1)
+
+
+@app.command()
+def tune(
+    detector: Annotated[str, typer.Argument(help="A detector.")],
+    dataset: Annotated[str, typer.Option(help="Dataset.")],
+    trials: Annotated[int, typer.Option(min=1, help="How many settings, those of earlier calls included.")] = 20,
+    write: Annotated[bool, typer.Option("--write", help="Make the best setting the default.")] = False,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Processes at a time.  [default: one a core]")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    data_dir: DataDir = None,
+    out: Out = None,
+    plugin: PluginFiles = None,
+) -> None:
+    """Choose hyperparameters on training images alone: one setting for all classes of a dataset.
+
+    The study is kept in the leaderboard's folder; the same command goes on with it.
+    """
+    from oodbench.benchmark import tuning
+    from oodbench.benchmark.plan import Plugins
+    from oodbench.benchmark.store import Store
+
+    plugins = Plugins.load(plugin or ())
+    if write:
+        tuning.check_writable(plugins.detectors[detector])
+    candidates = tuning.tune(
+        detector,
+        dataset,
+        plugins,
+        Store.at(out),
+        trials=trials,
+        data=data_folder(data_dir),
+        jobs=jobs,
+        device=device,
+        listener=lambda candidate: _say(f"[{candidate.number}] {candidate}"),
+    )
+    best = candidates[0]
+    _say(f"Best of {len(candidates)}: [{best.number}] {best}")
+    _say("  " + " ".join(f"--set {detector}.{name}={json.dumps(value)}" for name, value in best.settings.items()))
+    if write:
+        path = tuning.write_defaults(plugins.detectors[detector], plugins.datasets[dataset], best.settings)
+        _say(f"Now the default: {path}")
 
 
 @app.command(name="list")

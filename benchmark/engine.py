@@ -2,43 +2,34 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import queue
 import signal
-import tempfile
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from multiprocessing.managers import SyncManager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import numpy as np
 import torch
-from threadpoolctl import threadpool_limits
 
 from oodbench.benchmark.display import Display
 from oodbench.benchmark.errors import UsageError
 from oodbench.benchmark.generation import Yardstick, yardstick_of
-from oodbench.benchmark.plan import Plugins, Trial, file_name
-from oodbench.benchmark.store import PARTIAL, Result, Store
+from oodbench.benchmark.plan import Plugins, Trial
+from oodbench.benchmark.store import Result, Store
 from oodbench.benchmark.trial import describe, finish, identity, is_stale, run_trial
-from oodbench.datasets.base import Dataset, Part
+from oodbench.benchmark.workers import PROCESSES, follow_parent, plugins_of, shared_arrays, shared_part, worker_pool
 from oodbench.datasets.split import PROTOCOLS, one_vs_rest
 from oodbench.detectors.base import Monitor
 
 ATTEMPTS = 2
 """How often a trial is begun whose worker process dies."""
-
-# Workers are forked from a server process that has imported everything once and done nothing with it: a fork of this
-# process could inherit locks that other threads hold, and spawned processes would each import torch anew.
-PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["oodbench.benchmark.engine"])
 
 
 @dataclass(frozen=True)
@@ -158,7 +149,7 @@ def run(
     if not todo:
         return summary
     datasets = [plugins.datasets[name](data) for name in sorted({trial.dataset for trial in todo})]
-    with _arrays(datasets, store) as arrays, _progress() as progress:
+    with shared_arrays(datasets, store.runs) as arrays, _progress() as progress:
         for remark in (remark for dataset in datasets for remark in dataset.remarks()):
             display.remark(remark)
         tasks = [Task(trial, store, plugins.files, arrays, device, trace, progress) for trial in todo]
@@ -200,7 +191,7 @@ def _run_all(tasks: Sequence[Task], jobs: int, progress: Any, display: Display) 
     while tasks:
         running: set[Trial] = set()
         lost: list[Task] = []
-        with _pool(jobs) as pool:
+        with worker_pool(jobs) as pool:
             pending: dict[Future[Result], Task] = {pool.submit(execute, task): task for task in tasks}
             while pending:
                 finished, _ = wait(pending, timeout=0.2, return_when=FIRST_COMPLETED)
@@ -234,7 +225,7 @@ def _run_all(tasks: Sequence[Task], jobs: int, progress: Any, display: Display) 
 
 def _give_up(task: Task) -> Result:
     """Store that a trial's worker process died every time."""
-    trial, plugins = task.trial, _plugins(task.plugin_files)
+    trial, plugins = task.trial, plugins_of(task.plugin_files)
     cause = f"its process died {ATTEMPTS} times (killed, perhaps for lack of memory): try fewer --jobs"
     about = {**describe(trial, plugins, task.device), **_identity(trial, plugins)}
     return finish(trial, task.store, {**about, "status": "failed", "error": cause})
@@ -260,30 +251,18 @@ def execute(task: Task) -> Result:
     """Run one task in this process."""
     reporter = _Reporter(task.trial, task.progress)
     reporter.report(0, 1, {})
-    plugins, trial = _plugins(task.plugin_files), task.trial
+    plugins, trial = plugins_of(task.plugin_files), task.trial
     yardstick = partial(_yardstick, task.arrays, trial.dataset, trial.normal_class, trial.protocol)
     return run_trial(
         trial,
         plugins,
-        (_part(task.arrays, trial.dataset, "train"), _part(task.arrays, trial.dataset, "test")),
+        (shared_part(task.arrays, trial.dataset, "train"), shared_part(task.arrays, trial.dataset, "test")),
         task.store,
         device=task.device,
         yardstick=yardstick,
         listener=reporter,
         trace=task.trace,
     )
-
-
-_plugins = lru_cache(maxsize=1)(Plugins.load)
-
-
-@lru_cache(maxsize=8)
-def _part(arrays: Path, dataset: str, part: str) -> Part:
-    """Map a part's arrays into memory; the processes share one copy."""
-    images, labels = (
-        np.load(arrays / f"{file_name(dataset)}-{part}-{kind}.npy", mmap_mode="c") for kind in ("images", "labels")
-    )
-    return Part(torch.from_numpy(images), torch.from_numpy(labels))
 
 
 @lru_cache(maxsize=2)
@@ -294,46 +273,11 @@ def _yardstick(arrays: Path, dataset: str, normal_class: int, protocol: str) -> 
     """
     if not PROTOCOLS[protocol].tests_test_part_only:
         return None
-    split = one_vs_rest(_part(arrays, dataset, "train"), _part(arrays, dataset, "test"), normal_class)
+    split = one_vs_rest(shared_part(arrays, dataset, "train"), shared_part(arrays, dataset, "test"), normal_class)
     return yardstick_of(dataset, split, normal_class)
 
 
-def _initialise() -> None:
-    """Make this process a worker of one thread."""
-    _follow_parent()
-    torch.set_num_threads(1)
-    threadpool_limits(1)
-
-
-def _follow_parent() -> None:
-    """Leave Ctrl-C to the parent process, and do not outlive it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
-
-
 # ---------------------------------------------------------------------- in the parent process
-
-
-@contextmanager
-def _pool(jobs: int) -> Iterator[ProcessPoolExecutor]:
-    """Lend a pool of workers that are killed, not waited for, when something interrupts."""
-    others = set(multiprocessing.active_children())
-    pool = ProcessPoolExecutor(jobs, mp_context=PROCESSES, initializer=_initialise)
-    try:
-        yield pool
-    except BaseException:
-        for child in set(multiprocessing.active_children()) - others:
-            child.kill()
-        raise
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
 
 
 @contextmanager
@@ -341,7 +285,7 @@ def _progress() -> Iterator[Any]:
     """Lend a queue for the workers' reports; each has its own connection to it, so that a dying one cannot jam it."""
     manager = SyncManager(ctx=PROCESSES)
     with _interrupted_later():  # a process that nobody waits for any more complains
-        manager.start(_follow_parent)
+        manager.start(follow_parent)
     try:
         yield manager.Queue()
     finally:
@@ -370,18 +314,3 @@ def _drain(progress: Any) -> Iterator[tuple[Trial, int, int]]:
             yield progress.get_nowait()
         except (queue.Empty, OSError, EOFError):
             return
-
-
-@contextmanager
-def _arrays(datasets: Sequence[Dataset], store: Store) -> Iterator[Path]:
-    """Write the datasets' arrays where all workers can map them, for as long as the run lasts."""
-    parts: tuple[Literal["train"], Literal["test"]] = ("train", "test")
-    with tempfile.TemporaryDirectory(dir=store.runs, prefix=f"{PARTIAL}{os.getpid()}-") as folder:
-        for dataset in datasets:
-            dataset.prepare()
-            for part in parts:
-                loaded = dataset.load(part)
-                start = f"{file_name(dataset.name)}-{part}"
-                np.save(Path(folder, f"{start}-images.npy"), loaded.images.numpy())
-                np.save(Path(folder, f"{start}-labels.npy"), loaded.labels.numpy())
-        yield Path(folder)

@@ -55,7 +55,9 @@ class Trace:
             The epoch that has just finished.
         """
         row: dict[str, float] = {"step": step}
-        scores = {name: self.detector.score(images) for name, images in self.images.items()}
+        # at once: a detector may have to prepare itself to score in the midst of a fit
+        together = self.detector.score(torch.cat(list(self.images.values())))
+        scores = dict(zip(self.images, together.split([len(images) for images in self.images.values()]), strict=True))
         is_ood = [False] * len(scores["test_normal"]) + [True] * len(scores["test_ood"])
         row["auroc"] = float(roc_auc_score(is_ood, torch.cat([scores["test_normal"], scores["test_ood"]])))
         row |= {f"score_{name}": float(values.mean()) for name, values in scores.items()}

@@ -7,7 +7,7 @@ Which images are trained and tested on is a protocol's to say. The default is th
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -18,6 +18,8 @@ VALIDATION_SHARE = 0.1
 VALIDATION_SEED = 0
 OOD_SHARE = 0.3
 """Of the test images in MemAE's protocol."""
+SELECTION_IMAGES = 200
+"""Of each other class, against which hyperparameters are chosen."""
 
 
 @dataclass(frozen=True)
@@ -112,6 +114,50 @@ def memae_split(train: Part, test: Part, normal_class: int, seed: int) -> Split:
         test=images[tested],
         test_labels=labels[tested],
         is_ood=labels[tested] != normal_class,
+    )
+
+
+def selection_split(train: Part, normal_class: int) -> Split:
+    """Split a dataset's training part alone, to choose hyperparameters by.
+
+    Training images are those of `one_vs_rest`; what is tested are the normal images held out there, and some training
+    images of each other class.
+
+    Parameters
+    ----------
+    train : Part
+        The dataset's training part.
+    normal_class : int
+        The label of the normal class.
+
+    Returns
+    -------
+    Split
+
+    Raises
+    ------
+    DatasetError
+        No image can be held out, or there is no other class.
+    """
+    split = one_vs_rest(train, train, normal_class)
+    generator = torch.Generator().manual_seed(VALIDATION_SEED)
+    others = [
+        _shuffled(train.labels == label, generator)[:SELECTION_IMAGES]
+        for label in train.labels.unique().tolist()
+        if label != normal_class
+    ]
+    if not others or not len(split.validation):
+        raise DatasetError(
+            f"The training part has {len(split.validation)} images of class {normal_class} to hold out and "
+            f"{len(others)} other classes: choosing hyperparameters takes some of both."
+        )
+    ood = torch.cat(others)
+    tested = torch.full((len(split.validation),), normal_class)
+    return replace(
+        split,
+        test=torch.cat([split.validation, train.images[ood]]),
+        test_labels=torch.cat([tested, train.labels[ood]]),
+        is_ood=torch.cat([tested, train.labels[ood]]) != normal_class,
     )
 
 

@@ -66,9 +66,12 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]
     ----------
     name : str
         The registered name, set by `register`.
+    SEARCH : mapping of str to sequence
+        Hyperparameters that ``bench tune`` may choose, and the values among which; none by default.
     """
 
     name: ClassVar[str] = ""
+    SEARCH: ClassVar[Mapping[str, Sequence[Any]]] = {}
 
     if not TYPE_CHECKING:
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -149,23 +149,24 @@ class MemoryAugmented(Autoencoder):
     ----------
     memory_size : int, optional
         N, the number of slots.
-    shrinkage : float
+    shrinkage : float, optional
         λ in units of 1/N.
-    temperature : float
+    temperature : float, optional
         Of the attention's softmax.
-    entropy_weight : float
+    entropy_weight : float, optional
         α, what the entropy of the addressing weights costs.
     """
 
     memory_size: int | None = None
-    shrinkage: float = 1.0
-    temperature: float = 1.0
-    entropy_weight: float = 2e-4
+    shrinkage: float | None = None
+    temperature: float | None = None
+    entropy_weight: float | None = None
 
-    MEMORY_DEFAULTS: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "tiny": {"memory_size": 100},
-        "grey": {"memory_size": 100},
-        "colour": {"memory_size": 500},
+    MEMORY_SEARCH: ClassVar[Mapping[str, Sequence[Any]]] = {
+        "memory_size": (50, 100, 200, 500),
+        "shrinkage": (0.0, 1.0, 2.0),
+        "temperature": (0.1, 0.3, 1.0),
+        "entropy_weight": (0.0, 2e-4, 2e-2),
     }
 
     def _modules(self, shape: Shape) -> dict[str, nn.Module]:
@@ -182,9 +183,9 @@ class MemoryAugmented(Autoencoder):
         read, weights = self.network_["memory"](latents)
         return read, self.settings_["entropy_weight"] * entropy(weights)
 
-    def _after_training(self, latents: Tensor) -> None:
+    def _queries(self, latents: Tensor) -> Tensor:
         # the memory ignores a query's length, and so may whoever models the queries
-        super()._after_training(functional.normalize(latents, dim=-1))
+        return functional.normalize(latents, dim=-1)
 
     def health(self, images: Tensor) -> dict[str, float]:
         """Add the memory's signs (see `Memory.health`) to the autoencoder's."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from oodbench.detectors.autoencoder import Autoencoder, Pass
-from oodbench.detectors.base import register
+from oodbench.detectors.base import DetectorError, Shape, register
+from oodbench.detectors.settings import defaults_beside
 
 
 @register("vae")
@@ -19,21 +20,24 @@ class VAE(Autoencoder):
     """Variational autoencoder; scores by the negative ELBO at the posterior's mean.
 
     Trained on ``L = d(x, D(z)) + β KL(q(z|x) ‖ N(0, I))`` with z drawn from q (Kingma & Welling 2014, equation 10);
-    scored by the same sum with z at the mean of q, so that a score is not a random draw. Samples decode z ~ N(0, I).
+    scored by the same sum with z at the mean of q, so that a score is not a random draw.
+
+    The latents of the training images, drawn from q, do not fill N(0, I) evenly, and what lies between them decodes to
+    no image. Samples therefore come from a mixture that is fitted to them, as those of the methods without a prior do.
 
     Parameters
     ----------
     kl_weight : float, optional
         β (Higgins et al. 2017); 1 is the ELBO.
+    prior : {"mixture", "normal"}
+        What samples decode: draws from that mixture, or from N(0, I) as in the paper.
     """
 
     kl_weight: float | None = None
+    prior: str = "mixture"
 
-    DEFAULTS: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "tiny": {**Autoencoder.DEFAULTS["tiny"], "latent_size": 8, "kl_weight": 1.0},
-        "grey": {**Autoencoder.DEFAULTS["grey"], "latent_size": 32, "kl_weight": 3.0},
-        "colour": {**Autoencoder.DEFAULTS["colour"], "latent_size": 64, "kl_weight": 1.0},
-    }
+    DEFAULTS: ClassVar[Mapping[str, Mapping[str, Any]]] = defaults_beside(__file__)
+    SEARCH: ClassVar[Mapping[str, Sequence[Any]]] = {**Autoencoder.SEARCH, "kl_weight": (0.03, 0.1, 0.3, 1.0, 3.0)}
     encoder_features: ClassVar[int] = 2
 
     def _pass(self, images: Tensor, noise: torch.Generator | None) -> Pass:
@@ -44,10 +48,17 @@ class VAE(Autoencoder):
             latents = mean + (0.5 * log_variance).exp() * torch.empty_like(mean).normal_(generator=noise)
         read, addressing = self._bridge(latents)
         penalty = self.settings_["kl_weight"] * divergence
-        return Pass(self.network_["decoder"](read), mean, penalty if addressing is None else penalty + addressing)
+        return Pass(self.network_["decoder"](read), latents, penalty if addressing is None else penalty + addressing)
+
+    def _build(self, shape: Shape) -> None:
+        super()._build(shape)
+        if self.prior not in ("mixture", "normal"):
+            raise DetectorError(f"prior is 'mixture' or 'normal', not {self.prior!r}.")
 
     def _draw_latents(self, n: int, generator: torch.Generator | None) -> Tensor:
-        return torch.randn(n, self.settings_["latent_size"], generator=generator)
+        if self.prior == "normal":
+            return torch.randn(n, self.settings_["latent_size"], generator=generator)
+        return super()._draw_latents(n, generator)
 
     def health(self, images: Tensor) -> dict[str, float]:
         """Add the number of active latent units (Burda et al. 2016, §5.2); see `Detector.health`.

@@ -15,7 +15,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from oodbench.benchmark import engine
+from oodbench.benchmark import engine, workers
 from oodbench.benchmark.classifier import digest_of
 from oodbench.benchmark.display import Display
 from oodbench.benchmark.errors import UsageError
@@ -198,7 +198,7 @@ def test_a_trial_whose_process_always_dies_is_a_failure(with_tests: Plugins, tmp
 def test_workers_that_cannot_even_start_are_a_failure(
     plugins: Plugins, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "_initialise", os.abort)
+    monkeypatch.setattr(workers, "initialise", os.abort)
     summary = run([Trial("digits", "ae", k, 0, QUICK) for k in (0, 1)], plugins, tmp_path, jobs=1)
     assert len(summary.failed) == 2
     assert "its process died 2 times" in summary.failed[0]["error"]

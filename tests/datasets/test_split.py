@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from oodbench.datasets import DatasetError, Part, as_float, one_vs_rest
-from oodbench.datasets.split import DEFAULT_PROTOCOL, PROTOCOLS, Split, memae_split
+from oodbench.datasets.split import DEFAULT_PROTOCOL, PROTOCOLS, Split, memae_split, selection_split
 
 
 def part(labels: list[int]) -> Part:
@@ -99,3 +99,17 @@ def test_as_float_spans_0_to_1() -> None:
     values = as_float(torch.tensor([0, 51, 255], dtype=torch.uint8))
     assert values.dtype == torch.float32
     assert values.tolist() == [0.0, torch.tensor(0.2).item(), 1.0]
+
+
+def test_hyperparameters_are_chosen_on_training_images_of_all_classes() -> None:
+    split, ordinary = selection_split(TRAIN, 1), one_vs_rest(TRAIN, TEST, 1)
+    assert torch.equal(split.train, ordinary.train)
+    assert torch.equal(split.test[~split.is_ood], ordinary.validation)
+    others = split.test[split.is_ood][:, 0, 0, 0].tolist()
+    assert sorted(others) == list(range(0, 100, 2))  # all that there are: fewer than are drawn of each class
+    assert split.test_labels.tolist() == [1] * 5 + [0] * 50
+
+
+def test_choosing_takes_other_classes() -> None:
+    with pytest.raises(DatasetError, match="0 other classes: choosing hyperparameters takes some of both"):
+        selection_split(part([1] * 50), 1)

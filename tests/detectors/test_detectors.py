@@ -83,8 +83,8 @@ def test_a_score_is_the_image_s_own(cls: type[Detector]) -> None:
     scores = detector.score(images)
     assert torch.equal(detector.score(images), scores)
     order = torch.randperm(40, generator=torch.Generator().manual_seed(0))
-    assert torch.allclose(detector.score(images[order]), scores[order], rtol=1e-5)
-    assert torch.allclose(detector.score(images[:1]), scores[:1], rtol=1e-5)
+    assert torch.allclose(detector.score(images[order]), scores[order], rtol=1e-5, atol=1e-4)
+    assert torch.allclose(detector.score(images[:1]), scores[:1], rtol=1e-5, atol=1e-4)
 
 
 @every

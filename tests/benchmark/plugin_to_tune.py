@@ -1,0 +1,42 @@
+"""A detector with something to choose, and a dataset whose test part must not be read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Literal, Self
+
+from torch import Tensor
+
+from oodbench.datasets.base import Part
+from oodbench.datasets.base import register as register_dataset
+from oodbench.datasets.digits import Digits
+from oodbench.detectors.base import Detector, FitDivergedError, Monitor, register
+
+
+@register("test-choice")
+class Choice(Detector):
+    """Distance from the mean image, or its opposite, or nothing."""
+
+    SEARCH: ClassVar[Mapping[str, Sequence[Any]]] = {"sign": (-1, 1), "fails": (False, True)}
+
+    def __init__(self, *, sign: int = -1, fails: bool = False) -> None:
+        self.sign = sign
+        self.fails = fails
+
+    def fit(self, images: Tensor, *, monitor: Monitor | None = None) -> Self:
+        if self.fails:
+            raise FitDivergedError("The loss was nan.")
+        self.mean_ = images.mean(0)
+        return self
+
+    def score(self, images: Tensor) -> Tensor:
+        return self.sign * (images - self.mean_).square().flatten(1).sum(1)
+
+
+@register_dataset("test-no-test-part")
+class NoTestPart(Digits):
+    """Digits without their test part."""
+
+    def load(self, part: Literal["train", "test"]) -> Part:
+        assert part == "train", "the test part was read"
+        return super().load(part)

@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sklearn.metrics import roc_auc_score
+from typer.testing import CliRunner
+
+from oodbench.benchmark import tuning
+from oodbench.benchmark.cli import app
+from oodbench.benchmark.errors import UsageError
+from oodbench.benchmark.plan import Plugins
+from oodbench.benchmark.store import Store
+from oodbench.benchmark.tuning import Candidate, Settings, study_path, tune
+from oodbench.datasets import as_float
+from oodbench.datasets.split import selection_split
+from oodbench.detectors.ae import AE
+from oodbench.detectors.vae import VAE
+from tests.conftest import REPOSITORY
+
+PLUGIN = Path(__file__).with_name("plugin_to_tune.py")
+FOUR = ("ae", "vae", "memae", "memvae")
+
+
+@pytest.fixture(scope="module")
+def with_choice() -> Plugins:
+    return Plugins.load([PLUGIN])
+
+
+def tried(plugins: Plugins, folder: Path, trials: int, **more: object) -> list[Candidate]:
+    store = Store.at(folder)
+    return tune("test-choice", "test-no-test-part", plugins, store, trials=trials, data=folder, **more)  # type: ignore[arg-type]
+
+
+def test_the_better_setting_is_found_and_the_test_part_never_read(with_choice: Plugins, tmp_path: Path) -> None:
+    # the dataset's test part raises when it is loaded
+    heard: list[Candidate] = []
+    candidates = tried(with_choice, tmp_path, 6, listener=heard.append)
+    assert [candidate.number for candidate in heard] == list(range(6))
+    assert heard[0].settings == {"sign": -1, "fails": False}  # the default comes first
+    best = candidates[0]
+    assert best.settings == {"sign": 1, "fails": False}
+    by_hand = []
+    part = with_choice.datasets["digits"](tmp_path).load("train")
+    for label in range(10):
+        split = selection_split(part, label)
+        normal = as_float(split.train).mean(0)
+        scores = (as_float(split.test) - normal).square().flatten(1).sum(1)
+        by_hand.append(float(roc_auc_score(split.is_ood, scores)))
+    assert best.auroc == pytest.approx(sum(by_hand) / 10, abs=1e-6)
+    # a setting that was judged is not judged again, one that diverges is given up and told so
+    assert len({candidate.auroc for candidate in heard if candidate.settings == best.settings}) == 1
+    diverged = [candidate for candidate in heard if candidate.settings["fails"]]
+    assert all(candidate.verdict == "given up: The loss was nan." for candidate in diverged)
+
+
+def test_a_study_goes_on_as_if_it_had_not_been_interrupted(with_choice: Plugins, tmp_path: Path) -> None:
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    at_once = tried(with_choice, whole, 5)
+    tried(with_choice, parts, 2)
+
+    def interrupt(_: Candidate) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        tried(with_choice, parts, 5, listener=interrupt)
+    assert [candidate.settings for candidate in tried(with_choice, parts, 5)] == [c.settings for c in at_once]
+    assert not list(tried(with_choice, parts, 5, listener=lambda _: pytest.fail("all had been tried")))[5:]
+
+
+def test_a_setting_below_the_median_is_given_up(plugins: Plugins, tmp_path: Path) -> None:
+    heard: list[Candidate] = []
+    judged: list[int] = []
+
+    def judge(settings: Settings) -> Iterator[float]:
+        for _ in range(10):
+            judged.append(settings["latent_size"])
+            yield settings["latent_size"] / 64
+
+    study = tuning._study(AE, plugins.datasets["digits"], tmp_path / "study.jsonl")
+    tuning._search(study, {"latent_size": range(64)}, 30, judge, heard.append)
+    given_up = [candidate for candidate in heard if candidate.auroc is None]
+    assert given_up
+    assert "classes" in given_up[0].verdict
+    assert len(judged) < 10 * len(heard)
+    assert max(judged) == study.best_params["latent_size"]
+
+
+def test_what_has_nothing_to_choose_is_refused(plugins: Plugins, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="mean names no hyperparameters"):
+        tune("mean", "digits", plugins, Store.at(tmp_path), trials=1, data=tmp_path)
+
+
+def test_the_best_setting_becomes_the_default_of_its_kind_of_image(
+    plugins: Plugins, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = tmp_path / "vae.json"
+    shutil.copy(REPOSITORY / "detectors" / "vae.json", copy)
+    before = json.loads(copy.read_text(encoding="utf-8"))
+    monkeypatch.setattr(tuning, "settings_file", lambda _: copy)
+    assert tuning.write_defaults(VAE, plugins.datasets["digits"], {"kl_weight": 7.5}) == copy
+    after = json.loads(copy.read_text(encoding="utf-8"))
+    assert after["tiny"] == {**before["tiny"], "kl_weight": 7.5}
+    assert {**after, "tiny": None} == {**before, "tiny": None}
+
+
+def test_defaults_in_code_cannot_be_written(tmp_path: Path) -> None:
+    given = ["test-choice", "--dataset", "digits", "--plugin", str(PLUGIN), "--out", str(tmp_path), "--write"]
+    result = CliRunner().invoke(app, ["tune", *given])
+    assert result.exit_code == 2
+    assert "The defaults of test-choice stand in its code" in result.stderr
+
+
+@pytest.mark.parametrize("name", FOUR)
+def test_the_defaults_are_among_the_choices(plugins: Plugins, name: str) -> None:
+    cls = plugins.detectors[name]
+    for dataset in ("digits", "mnist", "cifar10"):
+        settings = cls().hyperparameters(plugins.datasets[dataset].shape)
+        for parameter, choices in cls.SEARCH.items():
+            assert settings[parameter] in choices, (dataset, parameter)
+
+
+@pytest.mark.parametrize("dataset", ["digits", "mnist", "cifar10"])
+@pytest.mark.parametrize("name", FOUR)
+def test_the_defaults_are_the_best_of_the_stored_study(plugins: Plugins, name: str, dataset: str) -> None:
+    cls, of_dataset = plugins.detectors[name], plugins.datasets[dataset]
+    path = study_path(Store.at(REPOSITORY / "leaderboard"), of_dataset, cls)
+    best = tuning.stored_candidates(path)[0]
+    defaults = cls().hyperparameters(of_dataset.shape)
+    assert best.settings == {parameter: defaults[parameter] for parameter in best.settings}
+
+
+def test_tuning_on_digits_gives_the_chosen_setting_again(tmp_path: Path) -> None:
+    stored = tuning.stored_candidates(REPOSITORY / "leaderboard" / "studies" / "digits" / "ae.jsonl")
+    given = ["ae", "--dataset", "digits", "--trials", str(len(stored)), "--out", str(tmp_path)]
+    result = CliRunner().invoke(app, ["tune", *given])
+    assert result.exit_code == 0, result.output
+    again = tuning.stored_candidates(tmp_path / "studies" / "digits" / "ae.jsonl")
+    assert [candidate.settings for candidate in again] == [candidate.settings for candidate in stored]
+    assert again[0].auroc == pytest.approx(stored[0].auroc, abs=1e-3)
+    defaults = AE().hyperparameters((1, 8, 8))
+    assert again[0].settings == {parameter: defaults[parameter] for parameter in again[0].settings}
