@@ -11,6 +11,7 @@ import inspect
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -129,9 +130,26 @@ def tune(
     cls, of_dataset = plugins.detectors[detector], plugins.datasets[dataset]
     if not cls.SEARCH:
         raise UsageError(f"{cls.name} names no hyperparameters to choose: give its class a SEARCH.")
-    store.prepare()
     study = _study(cls, of_dataset, study_path(store, of_dataset, cls))
-    device, source = choose_device(device), of_dataset(data)
+    with judging(cls, of_dataset, plugins, store, data=data, jobs=jobs, device=device) as judge:
+        _search(study, cls.SEARCH, trials, judge, listener)
+    return _ranked(study)
+
+
+@contextmanager
+def judging(
+    detector: type[Detector],
+    dataset: type[Dataset],
+    plugins: Plugins,
+    store: Store,
+    *,
+    data: Path,
+    jobs: int | None = None,
+    device: str = "auto",
+) -> Iterator[Judge]:
+    """Lend a judge of a detector's settings on a dataset; see `tune` for the parameters."""
+    store.prepare()
+    device, source = choose_device(device), dataset(data)
     with (
         shared_arrays([source], store.runs, parts=("train",)) as arrays,
         worker_pool(jobs or os.cpu_count() or 1) as pool,
@@ -139,7 +157,7 @@ def tune(
 
         def judge(settings: Settings) -> Iterator[float]:
             changes = tuple(sorted(settings.items()))
-            classes = [Trial(of_dataset.name, cls.name, label, 0, changes) for label in of_dataset.normal_classes()]
+            classes = [Trial(dataset.name, detector.name, label, 0, changes) for label in dataset.normal_classes()]
             futures = [pool.submit(held_out_auroc, Task(trial, plugins.files, arrays, device)) for trial in classes]
             try:
                 for future in futures:
@@ -148,8 +166,7 @@ def tune(
                 for future in futures:
                     future.cancel()
 
-        _search(study, cls.SEARCH, trials, judge, listener)
-    return _ranked(study)
+        yield judge
 
 
 def stored_candidates(path: Path) -> list[Candidate]:

@@ -1,0 +1,153 @@
+"""What each part of a method brings: the leaderboard's ``ablations.md``.
+
+``python -m oodbench.benchmark.ablation --dataset mnist ae vae memae memvae`` takes parts away one at a time, and judges
+what is left as `oodbench.benchmark.tuning` does: on training images alone. What was judged already is not judged again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import pandas as pd
+import typer
+from tabulate import tabulate
+
+from oodbench.benchmark.cli import DataDir, Out, data_folder
+from oodbench.benchmark.fingerprint import fingerprint
+from oodbench.benchmark.plan import Plugins
+from oodbench.benchmark.store import Store, write_text
+from oodbench.benchmark.tuning import judging
+from oodbench.datasets.base import Dataset
+from oodbench.detectors.base import Detector
+
+WHOLE = "—"
+PARTS: Mapping[str, Mapping[str, Any]] = {
+    WHOLE: {},
+    "all but the score of its paper": {"plain_score": True},
+    "typicality of the complexity": {"complexity_weight": 0.0},
+    "typicality of the latent": {"latent_weight": 0.0},
+    "blur before the complexity": {"complexity_blur": 0.0},
+    "KL divergence": {"kl_weight": 0.0},
+    "entropy of the addressing": {"entropy_weight": 0.0},
+    "shrinkage of the addressing": {"shrinkage": 0.0},
+    "sharp attention": {"temperature": 1.0},
+}
+"""What is taken away, and by which hyperparameters."""
+
+COLUMNS = ("dataset", "detector", "without", "auroc", "code", "setting")
+PAGE = (
+    "# Ablations",
+    "What each part of the four methods brings. AUROC of held-out normal *training* images against training images of "
+    "the other classes, as hyperparameters are chosen (`bench tune`), mean over all classes, seed 0; the test part is "
+    "not read. A part is taken away from the defaults, and everything else stays as it is.",
+    "Written by `python -m oodbench.benchmark.ablation --dataset DATASET DETECTOR...`, from `ablations.csv`.",
+)
+
+
+def variants(detector: type[Detector], dataset: type[Dataset]) -> dict[str, Mapping[str, Any]]:
+    """Give the parts that a detector has on a dataset, and the changes that take them away."""
+    defaults = detector().hyperparameters(dataset.shape)
+    return {
+        part: changes
+        for part, changes in PARTS.items()
+        if all(name in defaults and defaults[name] != value for name, value in changes.items())
+    }
+
+
+def ablate(detector: type[Detector], dataset: type[Dataset], plugins: Plugins, store: Store, *, data: Path) -> None:
+    """Judge a detector without each of its parts, and write table and page anew after each.
+
+    Parameters
+    ----------
+    detector, dataset : type
+        Which.
+    plugins : Plugins
+        Where they are found.
+    store : Store
+        In whose leaderboard folder table and page lie.
+    data : Path
+        Where datasets lie.
+    """
+    code, setting = fingerprint(detector), str(detector().hyperparameters(dataset.shape))
+    about = {"dataset": dataset.name, "detector": detector.name, "code": code, "setting": setting}
+    table = _read(store)
+    # of other code or other defaults
+    stale = (table["dataset"] == dataset.name) & (table["detector"] == detector.name)
+    table = table[~stale | ((table["code"] == code) & (table["setting"] == setting))]
+    mine = table[(table["dataset"] == dataset.name) & (table["detector"] == detector.name)]
+    missing = {
+        part: changes for part, changes in variants(detector, dataset).items() if part not in set(mine["without"])
+    }
+    if not missing:
+        return
+    with judging(detector, dataset, plugins, store, data=data) as judge:
+        for part, changes in missing.items():
+            row = {**about, "without": part, "auroc": float(np.mean(list(judge(changes))))}
+            table = pd.concat([table, pd.DataFrame([row])], ignore_index=True)
+            _write(store, table)
+            typer.echo(f"{dataset.name} {detector.name} without {part}: AUROC {row['auroc']:.4f}")
+
+
+def page(table: pd.DataFrame) -> str:
+    """Write the page, as Markdown: a table a dataset, of parts × detectors.
+
+    Parameters
+    ----------
+    table : DataFrame
+        A row for each detector without a part; see `COLUMNS`.
+
+    Returns
+    -------
+    str
+    """
+    blocks = list(PAGE)
+    for dataset, rows in table.groupby("dataset", sort=False):
+        auroc = rows.pivot_table(index="without", columns="detector", values="auroc", sort=False)
+        auroc = auroc.reindex([part for part in PARTS if part in auroc.index])
+        cells = [
+            [str(part), *(_cell(value, value - whole) for value, whole in zip(row, auroc.loc[WHOLE], strict=True))]
+            for part, *row in auroc.itertuples()
+        ]
+        align = ["left", *["right"] * len(auroc.columns)]
+        header = ["without", *auroc.columns]
+        blocks += [f"## {dataset}", tabulate(cells, header, tablefmt="pipe", colalign=align, disable_numparse=True)]
+    return "\n\n".join(blocks) + "\n"
+
+
+def _cell(auroc: float, difference: float) -> str:
+    if np.isnan(auroc):
+        return ""
+    return f"{auroc:.4f} ({difference:+.4f})" if difference else f"{auroc:.4f}"
+
+
+def _read(store: Store) -> pd.DataFrame:
+    path = store.leaderboard / "ablations.csv"
+    return pd.read_csv(path) if path.is_file() else pd.DataFrame(columns=list(COLUMNS))
+
+
+def _write(store: Store, table: pd.DataFrame) -> None:
+    table = table.sort_values(["dataset", "detector"], ascending=[False, True], kind="stable")
+    text = table.to_csv(index=False, columns=list(COLUMNS), float_format="%.6g", lineterminator="\n")
+    write_text(store.leaderboard / "ablations.csv", text)
+    write_text(store.leaderboard / "ablations.md", page(table))
+
+
+def main(
+    detectors: Annotated[list[str], typer.Argument(help="Detectors.")],
+    dataset: Annotated[str, typer.Option(help="Dataset.")],
+    data_dir: DataDir = None,
+    out: Out = None,
+) -> None:
+    """Judge detectors without each of their parts."""
+    plugins = Plugins.load()
+    for detector in detectors:
+        ablate(
+            plugins.detectors[detector], plugins.datasets[dataset], plugins, Store.at(out), data=data_folder(data_dir)
+        )
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from oodbench.benchmark import ablation
+from oodbench.benchmark.ablation import WHOLE, ablate, page, variants
+from oodbench.benchmark.plan import Plugins
+from oodbench.benchmark.store import Store
+
+PLUGIN = Path(__file__).with_name("plugin_to_tune.py")
+
+
+def test_only_parts_that_a_method_has_are_taken_away(plugins: Plugins) -> None:
+    of = {name: set(variants(plugins.detectors[name], plugins.datasets["mnist"])) for name in ("ae", "memvae", "mean")}
+    assert of["mean"] == {WHOLE}
+    assert "typicality of the latent" in of["ae"]
+    assert "KL divergence" not in of["ae"]
+    assert {"KL divergence", "typicality of the latent"} <= of["memvae"]
+
+
+def test_what_was_judged_is_not_judged_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ablation, "PARTS", {WHOLE: {}, "its sign": {"sign": 1}})
+    plugins, store = Plugins.load([PLUGIN]), Store.at(tmp_path)
+    detector, dataset = plugins.detectors["test-choice"], plugins.datasets["test-no-test-part"]
+    ablate(detector, dataset, plugins, store, data=tmp_path)
+    table = pd.read_csv(tmp_path / "ablations.csv").set_index("without")["auroc"]
+    assert table[WHOLE] + table["its sign"] == pytest.approx(1, abs=1e-5)
+    monkeypatch.setattr(ablation, "judging", lambda *_, **__: pytest.fail("judged again"))
+    ablate(detector, dataset, plugins, store, data=tmp_path)
+    assert "its sign" in (tmp_path / "ablations.md").read_text(encoding="utf-8")
+
+
+def test_the_page_gives_differences_from_the_whole() -> None:
+    rows = [
+        ("mnist", "ae", WHOLE, 0.98),
+        ("mnist", "ae", "typicality of the latent", 0.97),
+        ("mnist", "vae", WHOLE, 0.9),
+    ]
+    text = page(pd.DataFrame(rows, columns=["dataset", "detector", "without", "auroc"]))
+    assert "| 0.9700 (-0.0100) |" in text
+    assert "## mnist" in text
