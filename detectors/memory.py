@@ -164,9 +164,9 @@ class MemoryAugmented(Autoencoder):
 
     MEMORY_SEARCH: ClassVar[Mapping[str, Sequence[Any]]] = {
         "memory_size": (50, 100, 200, 500),
-        "shrinkage": (0.0, 1.0, 2.0),
+        "shrinkage": (1.0, 2.0, 3.0),
         "temperature": (0.1, 0.3, 1.0),
-        "entropy_weight": (0.0, 2e-4, 2e-2),
+        "entropy_weight": (2e-4, 2e-3, 2e-2),
     }
 
     def _modules(self, shape: Shape) -> dict[str, nn.Module]:
