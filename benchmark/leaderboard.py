@@ -321,8 +321,11 @@ def _fit_time(statistics: Statistics, dataset: str, detector: str) -> str:
 
 
 def _over_seeds(statistics: Statistics, dataset: str) -> str:
-    seeds = sorted(set(statistics.done.loc[statistics.done["dataset"] == dataset, "seed"]))
-    return f", mean over {len(seeds)} seeds" if len(seeds) > 1 else ""
+    rows = statistics.done[statistics.done["dataset"] == dataset]
+    counts = rows.groupby("detector")["seed"].nunique()
+    if not len(counts) or counts.max() == 1:
+        return ""
+    return f", mean over {counts.max()} seeds" + (f" (some over {counts.min()})" if counts.min() < counts.max() else "")
 
 
 def _headline_notes(statistics: Statistics) -> list[str]:
@@ -380,8 +383,14 @@ def _against_quick(statistics: Statistics) -> list[str]:
 def _not_told_apart(statistics: Statistics) -> list[str]:
     """Say in words which differences between ranked detectors are not significant."""
     p_values = statistics.p_values
+    splits, detectors = statistics.over_splits().shape[1], len(statistics.ranked)
     if p_values is None:
-        return []
+        if detectors < 2:
+            return []
+        return [
+            f"Which differences are more than chance? {splits} splits are too few to say so of {detectors} detectors: "
+            f"corrected for all pairs, no test could find any difference significant."
+        ]
     lines = []
     for place, better in enumerate(p_values.index):
         alike = [f"`{worse}`" for worse in p_values.index[place + 1 :] if p_values.loc[better, worse] >= LEVEL]
@@ -389,7 +398,7 @@ def _not_told_apart(statistics: Statistics) -> list[str]:
             lines.append(f"- `{better}` is not significantly better than {', '.join(alike)}.")
     if not lines:
         lines = ["- All differences between detectors are significant."]
-    splits, pairs = statistics.over_splits().shape[1], len(p_values) * (len(p_values) - 1) // 2
+    pairs = len(p_values) * (len(p_values) - 1) // 2
     return [
         f"Which differences are more than chance? By Wilcoxon's signed-rank test over the {splits} splits, corrected "
         f"by Holm for {pairs} pairs, at {LEVEL:.0%}, best average rank first:\n\n" + "\n".join(lines)

@@ -236,4 +236,6 @@ def test_words_on_what_is_not_significant() -> None:
         ["- `ae` is not significantly better than `vae`."],
         ["- `vae` is not significantly better than `ae`."],
     )
-    assert "more than chance" not in leaderboard.render(Statistics(row("ae", [0.9] * 3) + row("vae", [0.8] * 3)))
+    page = leaderboard.render(Statistics(row("ae", [0.9] * 3) + row("vae", [0.8] * 3)))
+    assert "3 splits are too few to say so of 2 detectors" in page
+    assert "more than chance" not in leaderboard.render(Statistics(row("ae", [0.9] * 3)))
