@@ -180,10 +180,9 @@ def tune(
 @app.command(name="list")
 def list_(plugin: PluginFiles = None) -> None:
     """List detectors and datasets, what they can do, and where they come from."""
-    from oodbench.benchmark.plan import Plugins
-    from oodbench.benchmark.report import plugin_tables
+    from oodbench.benchmark.listing import listing, tables
 
-    for table in plugin_tables(Plugins.load(plugin or ())):
+    for table in tables(listing(plugin or ())):
         console.print(table)
 
 

@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 from rich.table import Table
 
-from oodbench.benchmark.capabilities import can_reconstruct, can_sample
 from oodbench.benchmark.diff import ALARMING, Comparison
 from oodbench.benchmark.display import duration, or_dash
 from oodbench.benchmark.errors import UsageError
@@ -17,33 +16,6 @@ from oodbench.benchmark.plan import Plugins, file_name, protocol_option, trial_p
 from oodbench.benchmark.significance import bootstrap_interval
 from oodbench.benchmark.store import Result, Store
 from oodbench.datasets.base import Dataset, DatasetError
-
-
-def plugin_tables(plugins: Plugins) -> list[Table]:
-    """List detectors and datasets: what each is, what it can do, where it comes from; and what could not be loaded."""
-    detectors = Table(
-        "detector", "what it is", "samples", "reconstructs", "from", title="Detectors", title_justify="left"
-    )
-    for name, detector in sorted(plugins.detectors.plugins.items()):
-        cls = detector.cls
-        detectors.add_row(name, detector.summary, _yes(can_sample(cls)), _yes(can_reconstruct(cls)), detector.source)
-    for name, family in sorted(plugins.detectors.families.items()):
-        detectors.add_row(f"{name}:NAME", family.summary, "", "", family.source)
-    datasets = Table("dataset", "what it is", "images", "classes", "from", title="Datasets", title_justify="left")
-    for name, dataset in sorted(plugins.datasets.plugins.items()):
-        channels, height, width = dataset.cls.shape
-        images, classes = f"{height}×{width}×{channels}", str(len(dataset.cls.class_names))
-        datasets.add_row(name, dataset.summary, images, classes, dataset.source)
-    for name, of_datasets in sorted(plugins.datasets.families.items()):
-        datasets.add_row(f"{name}:PATH", of_datasets.summary, "", "", of_datasets.source)
-    tables = [detectors, datasets]
-    broken = plugins.broken
-    if broken:
-        table = Table("from", "why", title="Could not be loaded", title_justify="left", style="red")
-        for plugin in broken:
-            table.add_row(plugin.source, plugin.cause)
-        tables.append(table)
-    return tables
 
 
 def split_table(store: Store, dataset: str, normal_class: int) -> Table:
@@ -158,7 +130,3 @@ def _figures(result: Result) -> list[str]:
     if result["status"] == "failed":
         return ["failed", result["error"], *["—"] * (len(METRICS) - 1)]
     return [*(f"{result[metric]:.3f}" for metric in METRICS), duration(result["fit_seconds"])]
-
-
-def _yes(value: bool) -> str:
-    return "yes" if value else "—"
