@@ -36,6 +36,8 @@ PARTS: Mapping[str, Mapping[str, Any]] = {
     "sharp attention": {"temperature": 1.0},
 }
 """What is taken away, and by which hyperparameters."""
+OF_SCORE = {"plain_score", "complexity_weight", "latent_weight"}
+"""Hyperparameters that have no part in training: a trained model is scored without these parts, not trained again."""
 
 COLUMNS = ("dataset", "detector", "without", "auroc", "code", "setting")
 PAGE = (
@@ -84,11 +86,23 @@ def ablate(detector: type[Detector], dataset: type[Dataset], plugins: Plugins, s
     if not missing:
         return
     with judging(detector, dataset, plugins, store, data=data) as judge:
-        for part, changes in missing.items():
-            row = {**about, "without": part, "auroc": float(np.mean(list(judge(changes))))}
-            table = pd.concat([table, pd.DataFrame([row])], ignore_index=True)
+        for parts in _trained_alike(missing):
+            trained, *rescored = (missing[part] for part in parts)
+            aurocs = np.mean(list(judge(trained, rescored)), axis=0)
+            rows = [
+                {**about, "without": part, "auroc": float(auroc)} for part, auroc in zip(parts, aurocs, strict=True)
+            ]
+            table = pd.concat([table, pd.DataFrame(rows)], ignore_index=True)
             _write(store, table)
-            typer.echo(f"{dataset.name} {detector.name} without {part}: AUROC {row['auroc']:.4f}")
+            for row in rows:
+                typer.echo(f"{dataset.name} {detector.name} without {row['without']}: AUROC {row['auroc']:.4f}")
+
+
+def _trained_alike(missing: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
+    """Group parts by the training that they need: those of the score alone need one together."""
+    alike = [part for part, changes in missing.items() if set(changes) <= OF_SCORE]
+    # the first of a group is what is trained, so that it must be the whole where there is one
+    return [group for group in ([*alike], *([part] for part in missing if part not in alike)) if group]
 
 
 def page(table: pd.DataFrame) -> str:

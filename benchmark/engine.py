@@ -17,12 +17,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock
 
+from oodbench.benchmark.classifier import classifier_of
 from oodbench.benchmark.display import Display
 from oodbench.benchmark.errors import UsageError
 from oodbench.benchmark.generation import Yardstick, yardstick_of
-from oodbench.benchmark.plan import Plugins, Trial
+from oodbench.benchmark.plan import Plugins, Trial, file_name
 from oodbench.benchmark.store import Result, Store
+from oodbench.benchmark.store import partial as partial_file
 from oodbench.benchmark.trial import describe, finish, identity, is_stale, run_trial
 from oodbench.benchmark.workers import PROCESSES, follow_parent, plugins_of, shared_arrays, shared_part, worker_pool
 from oodbench.datasets.split import PROTOCOLS, one_vs_rest
@@ -267,14 +270,22 @@ def execute(task: Task) -> Result:
 
 @lru_cache(maxsize=2)
 def _yardstick(arrays: Path, dataset: str, normal_class: int, protocol: str) -> Yardstick | None:
-    """Make the yardstick of a split once for all its detectors, which follow each other.
+    """Give the yardstick of a split, which the first process to need it leaves beside the arrays for the others.
 
     There is none where images are tested that the classifier may have been trained on.
     """
-    if not PROTOCOLS[protocol].tests_test_part_only:
+    if not PROTOCOLS[protocol].tests_test_part_only or classifier_of(dataset) is None:
         return None
-    split = one_vs_rest(shared_part(arrays, dataset, "train"), shared_part(arrays, dataset, "test"), normal_class)
-    return yardstick_of(dataset, split, normal_class)
+    path = arrays / f"{file_name(dataset)}-yardstick-{normal_class}.safetensors"
+    with FileLock(f"{path}.lock"):
+        if not path.is_file():
+            parts = (shared_part(arrays, dataset, "train"), shared_part(arrays, dataset, "test"))
+            made = yardstick_of(dataset, one_vs_rest(*parts, normal_class), normal_class)
+            assert made is not None
+            with partial_file(path) as temporary:
+                made.save(temporary)
+                temporary.replace(path)
+    return Yardstick.load(path, dataset, normal_class)
 
 
 # ---------------------------------------------------------------------- in the parent process

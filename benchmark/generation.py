@@ -6,10 +6,14 @@ measures, to show what the figures mean: real images, training images replayed, 
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from oodbench.benchmark.classifier import FEATURES, Classifier, classifier_of
@@ -126,13 +130,13 @@ def control_metrics(split: Split, classifier: Classifier, reference: Reference) 
     half, other = torch.randperm(n, generator=generator).tensor_split(2)
     replayed = torch.randint(len(train), (n,), generator=generator)
     noise = train.mean(0) + train.std(0, correction=0) * torch.randn(n, *train.shape[1:], generator=generator)
-    mean = train.mean(0, keepdim=True).expand(n, -1, -1, -1)
+    mean = classifier.features(train.mean(0, keepdim=True)).expand(n, -1)
     against_half = Reference(reference.test[other], reference.train, reference.normal_class)
     controls = {
         "real": (reference.test[half], against_half),
         "replay": (reference.train[replayed], reference),
         "noise": (classifier.features(noise.clamp(0, 1)), reference),
-        "mean": (classifier.features(mean), reference),
+        "mean": (mean, reference),
     }
     return {
         name: generation_metrics(features, classifier.recognise(features), compared)
@@ -157,6 +161,20 @@ class Yardstick:
     classifier: Classifier
     reference: Reference
     controls: dict[str, dict[str, float]]
+
+    def save(self, path: Path) -> None:
+        """Write what real images gave into a safetensors file; the classifier is not in it."""
+        features = {"test": self.reference.test, "train": self.reference.train}
+        save_file(features, path, {"controls": json.dumps(self.controls)})
+
+    @classmethod
+    def load(cls, path: Path, dataset: str, normal_class: int) -> Yardstick:
+        """Read what `save` wrote for a dataset with a classifier and a normal class."""
+        classifier = classifier_of(dataset)
+        assert classifier is not None
+        with safe_open(path, framework="pt") as stored:
+            reference = Reference(stored.get_tensor("test"), stored.get_tensor("train"), normal_class)
+            return cls(classifier, reference, json.loads(stored.metadata()["controls"]))
 
 
 def yardstick_of(dataset: str, split: Split, normal_class: int) -> Yardstick | None:

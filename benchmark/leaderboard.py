@@ -325,7 +325,11 @@ def _over_seeds(statistics: Statistics, dataset: str) -> str:
     counts = rows.groupby("detector")["seed"].nunique()
     if not len(counts) or counts.max() == 1:
         return ""
-    return f", mean over {counts.max()} seeds" + (f" (some over {counts.min()})" if counts.min() < counts.max() else "")
+    fewer = [
+        f"{', '.join(f'`{detector}`' for detector in group.index)} over {count}"
+        for count, group in counts[counts < counts.max()].groupby(counts)
+    ]
+    return f", mean over {counts.max()} seeds" + (f" ({'; '.join(fewer)})" if fewer else "")
 
 
 def _headline_notes(statistics: Statistics) -> list[str]:

@@ -148,7 +148,8 @@ def plan(
     Returns
     -------
     list of Trial
-        Grouped by dataset and class, so that a split is soon complete.
+        Grouped by dataset and class, so that a split is soon complete. A detector that draws nothing at random has one
+        seed, the first, unless the protocol draws anew for each.
 
     Raises
     ------
@@ -165,6 +166,7 @@ def plan(
         for seed in dict.fromkeys(seeds)
         for normal_class in class_labels(dataset, classes)
         for detector in dict.fromkeys(chosen)
+        if seed == seeds[0] or PROTOCOLS[protocol].draws or _is_random(detector)
     ]
 
 
@@ -236,6 +238,14 @@ def _parse_settings(
             value = text
         changes.setdefault(detector, {})[parameter] = value
     return {detector: tuple(sorted(values.items())) for detector, values in changes.items()}
+
+
+def _is_random(detector: type[Detector]) -> bool:
+    """Whether a seed makes a difference; a class that cannot be constructed fails later, and says why."""
+    try:
+        return "seed" in _parameters(detector)
+    except UsageError:
+        return True
 
 
 def _parameters(detector: type[Detector]) -> list[str]:

@@ -12,12 +12,14 @@ import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.metrics import roc_auc_score
+from torch import Tensor
 
 from oodbench.benchmark.engine import choose_device
 from oodbench.benchmark.errors import UsageError
@@ -29,6 +31,7 @@ from oodbench.benchmark.workers import plugins_of, shared_arrays, shared_part, w
 from oodbench.datasets.base import Dataset
 from oodbench.datasets.split import as_float, selection_split
 from oodbench.detectors.base import Detector, FitDivergedError
+from oodbench.detectors.neural import Neural
 from oodbench.detectors.presets import kind_of
 from oodbench.detectors.settings import settings_file
 
@@ -38,8 +41,8 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 Settings = Mapping[str, Any]
-Judge = Callable[[Settings], Iterator[float]]
-"""Gives the AUROC that a setting reaches, class by class."""
+Judge = Callable[..., Iterator[tuple[float, ...]]]
+"""Gives the AUROC that a setting reaches, class by class; then those of `rescored` settings, see `held_out_auroc`."""
 
 AT_RANDOM = 5
 """Candidates, before others are proposed in their light, and given up."""
@@ -80,6 +83,7 @@ class Task:
     plugin_files: tuple[Path, ...]
     arrays: Path
     device: str
+    rescored: tuple[Settings, ...] = ()
 
 
 def tune(
@@ -155,10 +159,11 @@ def judging(
         worker_pool(jobs or os.cpu_count() or 1) as pool,
     ):
 
-        def judge(settings: Settings) -> Iterator[float]:
+        def judge(settings: Settings, rescored: Sequence[Settings] = ()) -> Iterator[tuple[float, ...]]:
             changes = tuple(sorted(settings.items()))
             classes = [Trial(dataset.name, detector.name, label, 0, changes) for label in dataset.normal_classes()]
-            futures = [pool.submit(held_out_auroc, Task(trial, plugins.files, arrays, device)) for trial in classes]
+            tasks = [Task(trial, plugins.files, arrays, device, tuple(rescored)) for trial in classes]
+            futures = [pool.submit(held_out_auroc, task) for task in tasks]
             try:
                 for future in futures:
                     yield future.result()
@@ -194,18 +199,18 @@ def stored_candidates(path: Path) -> list[Candidate]:
     return _ranked(optuna.load_study(study_name=latest, storage=storage))
 
 
-def held_out_auroc(task: Task) -> float:
+def held_out_auroc(task: Task) -> tuple[float, ...]:
     """Train on one class, and tell held-out training images of it from training images of the others.
 
     Parameters
     ----------
     task : Task
-        Which.
+        Which. What it has in `rescored` are settings that change nothing but how a trained detector scores.
 
     Returns
     -------
-    float
-        AUROC.
+    tuple of float
+        AUROC, as trained and then with each of the settings in `rescored`.
 
     Raises
     ------
@@ -213,9 +218,19 @@ def held_out_auroc(task: Task) -> float:
         The training diverged.
     """
     split = selection_split(shared_part(task.arrays, task.trial.dataset, "train"), task.trial.normal_class)
-    detector = make_detector(plugins_of(task.plugin_files), task.trial, task.device)
-    scores = detector.fit(as_float(split.train)).score(as_float(split.test))
-    return float(roc_auc_score(split.is_ood, scores))
+    detector = make_detector(plugins_of(task.plugin_files), task.trial, task.device).fit(as_float(split.train))
+    test = as_float(split.test)
+    detectors = [detector, *(_rescored(detector, changes, split.test) for changes in task.rescored)]
+    return tuple(float(roc_auc_score(split.is_ood, changed.score(test))) for changed in detectors)
+
+
+def _rescored(detector: Detector, changes: Settings, images: Tensor) -> Detector:
+    """Give a trained detector of images (N, C, H, W) that scores by other settings."""
+    changed: Detector = copy(detector).set_params(**changes)
+    channels, height, width = images.shape[1:]
+    if isinstance(changed, Neural):
+        changed.settings_ = changed.hyperparameters((channels, height, width))
+    return changed
 
 
 def study_path(store: Store, dataset: type[Dataset], detector: type[Detector]) -> Path:
@@ -333,7 +348,7 @@ def _try(study: Study, trial: Any, settings: Settings, judge: Judge) -> FrozenTr
 
     found: list[float] = []
     try:
-        for auroc in judge(settings):
+        for (auroc,) in judge(settings):
             found.append(auroc)
             trial.report(float(np.mean(found)), step=len(found))
             if trial.should_prune():

@@ -173,11 +173,14 @@ class Protocol:
         What it does, as sentences that begin with a small letter.
     tests_test_part_only : bool
         Whether no image of the training part is tested: models that were trained on that part may then judge.
+    draws : bool
+        Whether the split depends on the seed.
     """
 
     split: Callable[[Part, Part, int, int], Split]
     summary: str
     tests_test_part_only: bool
+    draws: bool
 
 
 DEFAULT_PROTOCOL = "deep-svdd"
@@ -187,6 +190,7 @@ PROTOCOLS: Mapping[str, Protocol] = {
         summary="a detector is trained on one class (90 % of its training images) and scores the dataset's whole test "
         "part, where the other classes are out of distribution.",
         tests_test_part_only=True,
+        draws=False,
     ),
     "memae": Protocol(
         split=memae_split,
@@ -196,6 +200,7 @@ PROTOCOLS: Mapping[str, Protocol] = {
         "up 30 % of the test images; every seed draws anew. The default protocol, deep-svdd, keeps to the dataset's "
         "own parts and tests the whole test part: its figures are not to be compared with these.",
         tests_test_part_only=False,
+        draws=True,
     ),
 }
 """By name."""

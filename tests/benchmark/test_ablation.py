@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from oodbench.benchmark import ablation
-from oodbench.benchmark.ablation import WHOLE, ablate, page, variants
+from oodbench.benchmark.ablation import WHOLE, _trained_alike, ablate, page, variants
 from oodbench.benchmark.plan import Plugins
 from oodbench.benchmark.store import Store
 
@@ -19,6 +19,15 @@ def test_only_parts_that_a_method_has_are_taken_away(plugins: Plugins) -> None:
     assert "typicality of the latent" in of["ae"]
     assert "KL divergence" not in of["ae"]
     assert {"KL divergence", "typicality of the latent"} <= of["memvae"]
+
+
+def test_parts_of_the_score_alone_need_one_training(plugins: Plugins) -> None:
+    memvae = variants(plugins.detectors["memvae"], plugins.datasets["mnist"])
+    first, *others = _trained_alike(memvae)
+    assert first[0] == WHOLE
+    assert "all but the score of its paper" in first
+    assert ["KL divergence"] in others
+    assert sorted(part for group in (first, *others) for part in group) == sorted(memvae)
 
 
 def test_what_was_judged_is_not_judged_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -101,6 +101,17 @@ def test_controls(digits: tuple[Split, Yardstick]) -> None:
     assert real["class_fidelity"] == replay["class_fidelity"] == 1
 
 
+def test_a_yardstick_is_stored_as_it_is(digits: tuple[Split, Yardstick], tmp_path: Path) -> None:
+    _, yardstick = digits
+    yardstick.save(tmp_path / "yardstick.safetensors")
+    again = Yardstick.load(tmp_path / "yardstick.safetensors", "digits", 3)
+    assert again.controls == yardstick.controls
+    assert again.classifier is yardstick.classifier
+    assert torch.equal(again.reference.test, yardstick.reference.test)
+    assert torch.equal(again.reference.train, yardstick.reference.train)
+    assert again.reference.normal_class == 3
+
+
 def test_a_copy_of_the_training_images_is_found_out(digits: tuple[Split, Yardstick]) -> None:
     split, yardstick = digits
     copies = as_float(split.train[:50])

@@ -24,6 +24,15 @@ def test_classes_by_number_and_by_name(plugins: Plugins) -> None:
     assert [trial.normal_class for trial in trials] == [3, 9]
 
 
+def test_what_draws_nothing_at_random_has_one_seed(plugins: Plugins) -> None:
+    def seeds(detector: str, protocol: str) -> list[int]:
+        given: dict[str, Any] = {"detectors": [detector], "datasets": ["mnist"], "classes": ["3"]}
+        return [trial.seed for trial in plan(plugins, seeds=[3, 4, 5], protocol=protocol, **given)]
+
+    assert seeds("mean", "deep-svdd") == [3]
+    assert seeds("gmm", "deep-svdd") == seeds("mean", "memae") == [3, 4, 5]
+
+
 def test_settings_reach_their_detector_only(plugins: Plugins) -> None:
     memvae, vae = plan(
         plugins,

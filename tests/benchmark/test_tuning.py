@@ -14,7 +14,7 @@ from oodbench.benchmark.cli import app
 from oodbench.benchmark.errors import UsageError
 from oodbench.benchmark.plan import Plugins
 from oodbench.benchmark.store import Store
-from oodbench.benchmark.tuning import Candidate, Settings, study_path, tune
+from oodbench.benchmark.tuning import Candidate, Settings, judging, study_path, tune
 from oodbench.datasets import as_float
 from oodbench.datasets.split import selection_split
 from oodbench.detectors.ae import AE
@@ -75,10 +75,10 @@ def test_a_setting_below_the_median_is_given_up(plugins: Plugins, tmp_path: Path
     heard: list[Candidate] = []
     judged: list[int] = []
 
-    def judge(settings: Settings) -> Iterator[float]:
+    def judge(settings: Settings) -> Iterator[tuple[float, ...]]:
         for _ in range(10):
             judged.append(settings["latent_size"])
-            yield settings["latent_size"] / 64
+            yield (settings["latent_size"] / 64,)
 
     study = tuning._study(AE, plugins.datasets["digits"], tmp_path / "study.jsonl")
     tuning._search(study, {"latent_size": range(64)}, 30, judge, heard.append)
@@ -87,6 +87,17 @@ def test_a_setting_below_the_median_is_given_up(plugins: Plugins, tmp_path: Path
     assert "classes" in given_up[0].verdict
     assert len(judged) < 10 * len(heard)
     assert max(judged) == study.best_params["latent_size"]
+
+
+def test_a_trained_detector_scored_by_other_settings_is_as_good_as_one_trained_with_them(
+    plugins: Plugins, tmp_path: Path
+) -> None:
+    quick, plain = {"epochs": 1, "channels": (4,), "latent_size": 4}, {"plain_score": True}
+    store, digits = Store.at(tmp_path), plugins.datasets["digits"]
+    with judging(AE, digits, plugins, store, data=tmp_path) as judge:
+        whole, rescored = zip(*judge(quick, [plain]), strict=True)
+        assert [auroc for (auroc,) in judge({**quick, **plain})] == list(rescored)
+    assert whole != rescored
 
 
 def test_what_has_nothing_to_choose_is_refused(plugins: Plugins, tmp_path: Path) -> None:
