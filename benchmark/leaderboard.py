@@ -487,6 +487,8 @@ def _how(statistics: Statistics) -> list[str]:
     standard = set(BENCHMARK_DATASETS) == set(statistics.datasets)
     which = "--all" if standard else " ".join(f"--dataset {dataset}" for dataset in statistics.datasets)
     many = f" --seeds {len(seeds)}" if seeds == list(range(len(seeds))) and len(seeds) > 1 else ""
+    of_each = statistics.frame.groupby("detector")["seed"].nunique()
+    fewer = " (some detectors with fewer seeds, as the tables say)" if of_each.min() < len(seeds) else ""
     option = protocol_option(statistics.protocol)
     environments = pd.DataFrame([result["environment"] for result in statistics.results]).drop_duplicates()
     dates = sorted(result["finished"][:10] for result in statistics.results)
@@ -494,7 +496,7 @@ def _how(statistics: Statistics) -> list[str]:
     example = next(iter(statistics.results))
     return [
         "## How it was run",
-        f"`bench run {which}{many}{option}`: {len(statistics.results)} trials, {dates[0]}"
+        f"`bench run {which}{many}{option}`{fewer}: {len(statistics.results)} trials, {dates[0]}"
         + (f" to {dates[-1]}" if dates[-1] != dates[0] else "")
         + f", {duration(total)} of fitting in all, each trial in a process of one thread.",
         _markdown(list(environments.columns), environments.astype(str).to_numpy().tolist()),

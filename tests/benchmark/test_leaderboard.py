@@ -239,3 +239,11 @@ def test_words_on_what_is_not_significant() -> None:
     page = leaderboard.render(Statistics(row("ae", [0.9] * 3) + row("vae", [0.8] * 3)))
     assert "3 splits are too few to say so of 2 detectors" in page
     assert "more than chance" not in leaderboard.render(Statistics(row("ae", [0.9] * 3)))
+
+
+def test_the_page_says_which_detectors_have_fewer_seeds() -> None:
+    results = [*row("vae", [0.9, 0.8]), *row("vae", [0.8, 0.9], seed=1), *row("mean", [0.6, 0.7])]
+    page = leaderboard.render(Statistics(results))
+    assert "AUROC by normal class, mean over 2 seeds (`mean` over 1)" in page
+    assert "--seeds 2` (some detectors with fewer seeds" in page
+    assert "(some detectors with fewer seeds" not in leaderboard.render(Statistics(results[:4]))
