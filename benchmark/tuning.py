@@ -127,7 +127,7 @@ def tune(
     Raises
     ------
     UsageError
-        The detector has nothing to choose, or optuna is not installed.
+        The detector has nothing to choose, every setting diverged, or optuna is not installed.
     DatasetError
         The dataset cannot be had.
     """
@@ -137,7 +137,10 @@ def tune(
     study = _study(cls, of_dataset, study_path(store, of_dataset, cls))
     with judging(cls, of_dataset, plugins, store, data=data, jobs=jobs, device=device) as judge:
         _search(study, cls.SEARCH, trials, judge, listener)
-    return _ranked(study)
+    candidates = _ranked(study)
+    if candidates[0].auroc is None:
+        raise UsageError(f"None of {len(candidates)} settings could be judged. The first: {candidates[0].verdict}")
+    return candidates
 
 
 @contextmanager

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from oodbench.benchmark.tuning import Candidate, Settings, judging, study_path, 
 from oodbench.datasets import as_float
 from oodbench.datasets.split import selection_split
 from oodbench.detectors.ae import AE
+from oodbench.detectors.base import FitDivergedError
 from oodbench.detectors.vae import VAE
 from tests.conftest import REPOSITORY
 
@@ -98,6 +100,17 @@ def test_a_trained_detector_scored_by_other_settings_is_as_good_as_one_trained_w
         whole, rescored = zip(*judge(quick, [plain]), strict=True)
         assert [auroc for (auroc,) in judge({**quick, **plain})] == list(rescored)
     assert whole != rescored
+
+
+def test_settings_that_all_diverge_leave_nothing_to_choose(
+    with_choice: Plugins, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def diverge(_: Settings) -> Iterator[tuple[float, ...]]:
+        raise FitDivergedError("The loss was nan.")
+
+    monkeypatch.setattr(tuning, "judging", lambda *_, **__: nullcontext(diverge))
+    with pytest.raises(UsageError, match=r"None of 2 settings could be judged. The first: given up: The loss was nan."):
+        tried(with_choice, tmp_path, 2)
 
 
 def test_what_has_nothing_to_choose_is_refused(plugins: Plugins, tmp_path: Path) -> None:
