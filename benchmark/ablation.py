@@ -88,7 +88,7 @@ def ablate(detector: type[Detector], dataset: type[Dataset], plugins: Plugins, s
     with judging(detector, dataset, plugins, store, data=data) as judge:
         for parts in _trained_alike(missing):
             trained, *rescored = (missing[part] for part in parts)
-            aurocs = np.mean(list(judge(trained, rescored)), axis=0)
+            aurocs = np.mean([(found.auroc, *found.rescored) for found in judge(trained, rescored)], axis=0)
             rows = [
                 {**about, "without": part, "auroc": float(auroc)} for part, auroc in zip(parts, aurocs, strict=True)
             ]

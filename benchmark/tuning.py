@@ -24,6 +24,7 @@ from torch import Tensor
 from oodbench.benchmark.engine import choose_device
 from oodbench.benchmark.errors import UsageError
 from oodbench.benchmark.fingerprint import fingerprint
+from oodbench.benchmark.health import symptoms
 from oodbench.benchmark.plan import Plugins, Trial, file_name
 from oodbench.benchmark.store import Store, write_text
 from oodbench.benchmark.trial import make_detector
@@ -41,8 +42,8 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 Settings = Mapping[str, Any]
-Judge = Callable[..., Iterator[tuple[float, ...]]]
-"""Gives the AUROC that a setting reaches, class by class; then those of `rescored` settings, see `held_out_auroc`."""
+Judge = Callable[..., Iterator["Judgement"]]
+"""Judges a setting (and ``rescored`` ones, see `Task`), class by class."""
 
 AT_RANDOM = 5
 """Candidates, before others are proposed in their light, and given up."""
@@ -76,8 +77,30 @@ class Candidate:
 
 
 @dataclass(frozen=True)
+class Judgement:
+    """What a setting came to on one class.
+
+    Attributes
+    ----------
+    auroc : float
+        Of held-out normal training images against training images of the other classes.
+    rescored : tuple of float
+        The same of the trained detector with each of the task's `rescored` settings.
+    symptoms : list of str
+        What is wrong with the trained model; see `oodbench.benchmark.health`.
+    """
+
+    auroc: float
+    rescored: tuple[float, ...] = ()
+    symptoms: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
 class Task:
-    """All that a worker process needs to know to judge a setting by one class."""
+    """All that a worker process needs to know to judge a setting by one class.
+
+    What it has in `rescored` are settings that change nothing but how a trained detector scores.
+    """
 
     trial: Trial
     plugin_files: tuple[Path, ...]
@@ -127,7 +150,7 @@ def tune(
     Raises
     ------
     UsageError
-        The detector has nothing to choose, every setting diverged, or optuna is not installed.
+        The detector has nothing to choose, every setting was given up, or optuna is not installed.
     DatasetError
         The dataset cannot be had.
     """
@@ -162,11 +185,11 @@ def judging(
         worker_pool(jobs or os.cpu_count() or 1) as pool,
     ):
 
-        def judge(settings: Settings, rescored: Sequence[Settings] = ()) -> Iterator[tuple[float, ...]]:
+        def judge(settings: Settings, rescored: Sequence[Settings] = ()) -> Iterator[Judgement]:
             changes = tuple(sorted(settings.items()))
             classes = [Trial(dataset.name, detector.name, label, 0, changes) for label in dataset.normal_classes()]
             tasks = [Task(trial, plugins.files, arrays, device, tuple(rescored)) for trial in classes]
-            futures = [pool.submit(held_out_auroc, task) for task in tasks]
+            futures = [pool.submit(judge_by_class, task) for task in tasks]
             try:
                 for future in futures:
                     yield future.result()
@@ -202,18 +225,17 @@ def stored_candidates(path: Path) -> list[Candidate]:
     return _ranked(optuna.load_study(study_name=latest, storage=storage))
 
 
-def held_out_auroc(task: Task) -> tuple[float, ...]:
+def judge_by_class(task: Task) -> Judgement:
     """Train on one class, and tell held-out training images of it from training images of the others.
 
     Parameters
     ----------
     task : Task
-        Which. What it has in `rescored` are settings that change nothing but how a trained detector scores.
+        Which.
 
     Returns
     -------
-    tuple of float
-        AUROC, as trained and then with each of the settings in `rescored`.
+    Judgement
 
     Raises
     ------
@@ -223,8 +245,15 @@ def held_out_auroc(task: Task) -> tuple[float, ...]:
     split = selection_split(shared_part(task.arrays, task.trial.dataset, "train"), task.trial.normal_class)
     detector = make_detector(plugins_of(task.plugin_files), task.trial, task.device).fit(as_float(split.train))
     test = as_float(split.test)
-    detectors = [detector, *(_rescored(detector, changes, split.test) for changes in task.rescored)]
-    return tuple(float(roc_auc_score(split.is_ood, changed.score(test))) for changed in detectors)
+
+    def auroc(judged: Detector) -> float:
+        return float(roc_auc_score(split.is_ood, judged.score(test)))
+
+    return Judgement(
+        auroc=auroc(detector),
+        rescored=tuple(auroc(_rescored(detector, changes, test)) for changes in task.rescored),
+        symptoms=symptoms(detector.health(as_float(split.validation))),
+    )
 
 
 def _rescored(detector: Detector, changes: Settings, images: Tensor) -> Detector:
@@ -346,13 +375,20 @@ def _search(
 
 
 def _try(study: Study, trial: Any, settings: Settings, judge: Judge) -> FrozenTrial:
-    """Judge a candidate class by class, and give it up where the classes so far are below others' median."""
+    """Judge a candidate class by class.
+
+    It is given up where the classes so far are below others' median, and where a model is sick: it may tell images
+    apart all the same, and would have nothing to sample.
+    """
     from optuna.trial import TrialState
 
     found: list[float] = []
     try:
-        for (auroc,) in judge(settings):
-            found.append(auroc)
+        for judgement in judge(settings):
+            if judgement.symptoms:
+                trial.set_user_attr("cause", f"sick: {'; '.join(judgement.symptoms)}")
+                return study.tell(trial, state=TrialState.PRUNED)
+            found.append(judgement.auroc)
             trial.report(float(np.mean(found)), step=len(found))
             if trial.should_prune():
                 trial.set_user_attr("cause", f"{np.mean(found):.4f} after {len(found)} classes")

@@ -15,7 +15,7 @@ from oodbench.benchmark.cli import app
 from oodbench.benchmark.errors import UsageError
 from oodbench.benchmark.plan import Plugins
 from oodbench.benchmark.store import Store
-from oodbench.benchmark.tuning import Candidate, Settings, judging, study_path, tune
+from oodbench.benchmark.tuning import Candidate, Judgement, Settings, judging, study_path, tune
 from oodbench.datasets import as_float
 from oodbench.datasets.split import selection_split
 from oodbench.detectors.ae import AE
@@ -77,10 +77,10 @@ def test_a_setting_below_the_median_is_given_up(plugins: Plugins, tmp_path: Path
     heard: list[Candidate] = []
     judged: list[int] = []
 
-    def judge(settings: Settings) -> Iterator[tuple[float, ...]]:
+    def judge(settings: Settings) -> Iterator[Judgement]:
         for _ in range(10):
             judged.append(settings["latent_size"])
-            yield (settings["latent_size"] / 64,)
+            yield Judgement(settings["latent_size"] / 64)
 
     study = tuning._study(AE, plugins.datasets["digits"], tmp_path / "study.jsonl")
     tuning._search(study, {"latent_size": range(64)}, 30, judge, heard.append)
@@ -97,15 +97,28 @@ def test_a_trained_detector_scored_by_other_settings_is_as_good_as_one_trained_w
     quick, plain = {"epochs": 1, "channels": (4,), "latent_size": 4}, {"plain_score": True}
     store, digits = Store.at(tmp_path), plugins.datasets["digits"]
     with judging(AE, digits, plugins, store, data=tmp_path) as judge:
-        whole, rescored = zip(*judge(quick, [plain]), strict=True)
-        assert [auroc for (auroc,) in judge({**quick, **plain})] == list(rescored)
-    assert whole != rescored
+        whole = list(judge(quick, [plain]))
+        assert [(found.auroc,) for found in judge({**quick, **plain})] == [found.rescored for found in whole]
+    assert any(found.rescored != (found.auroc,) for found in whole)
+
+
+def test_a_setting_that_makes_a_sick_model_is_given_up(plugins: Plugins, tmp_path: Path) -> None:
+    heard: list[Candidate] = []
+
+    def judge(settings: Settings) -> Iterator[Judgement]:
+        # the sick one tells images apart best
+        yield Judgement(1.0, symptoms=["one memory slot"]) if settings["latent_size"] == 8 else Judgement(0.5)
+
+    study = tuning._study(AE, plugins.datasets["digits"], tmp_path / "study.jsonl")
+    tuning._search(study, {"latent_size": (8, 32)}, 4, judge, heard.append)
+    assert tuning._ranked(study)[0].settings == {"latent_size": 32}
+    assert "given up: sick: one memory slot" in {candidate.verdict for candidate in heard}
 
 
 def test_settings_that_all_diverge_leave_nothing_to_choose(
     with_choice: Plugins, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def diverge(_: Settings) -> Iterator[tuple[float, ...]]:
+    def diverge(_: Settings) -> Iterator[Judgement]:
         raise FitDivergedError("The loss was nan.")
 
     monkeypatch.setattr(tuning, "judging", lambda *_, **__: nullcontext(diverge))
