@@ -110,10 +110,12 @@ def plots_of(statistics: Statistics, store: Store) -> list[Plot]:
         heat_map = functools.partial(draw_heat_map, statistics=statistics, dataset=dataset)
         plots.append(Plot(f"{start}-auroc.png", "AUROC by normal class", dataset, "", digest, heat_map))
         runs = _first_seed_runs(rows, store)
-        best = statistics.by_class(dataset).mean(axis=1).nlargest(CURVES).index
+        means = statistics.by_class(dataset).mean(axis=1)
+        best = means[means.index.isin([key[0] for key in runs])].nlargest(CURVES).index
         shown = {key: folder for key, folder in runs.items() if key[0] in best}
         curves = functools.partial(draw_roc_panels, statistics=statistics, dataset=dataset, runs=shown)
-        few = "" if len(best) == len(statistics.by_class(dataset)) else f", of the {len(best)} best detectors"
+        # the page is the same where there are no run folders
+        few = f", of the {CURVES} best detectors whose run folders were at hand" if len(means) > CURVES else ""
         caption = f"ROC curves by normal class{few}"
         plots.append(Plot(f"{start}-roc.png", caption, dataset, "", digest, curves if shown else None))
         for detector in statistics.by_class(dataset).index:
