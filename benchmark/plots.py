@@ -6,6 +6,7 @@ import functools
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,8 @@ DIGEST = "oodbench-results"
 SAMPLES_A_CLASS = 10
 CURVES = 6
 """Detectors that the ROC panels show; more would hide each other."""
+MARKERS = "os^vDPX*<>"
+"""One a detector, each with a colour of its own."""
 
 
 @dataclass(frozen=True)
@@ -160,12 +163,10 @@ def draw_both_sides(path: Path, *, statistics: Statistics, datasets: list[str]) 
                 pd.Series({label: statistics.by_seed(dataset, label, of).mean() for label in statistics.detectors})
                 for of in ("auroc", "frechet")
             )
-            axes.plot(auroc, frechet, "o", color=pictures.NORMAL_COLOUR)
-            for place, label in enumerate(auroc[frechet.notna()].sort_values().index):
-                aside = {"xytext": (6, 4)} if place % 2 else {"xytext": (-6, -4), "ha": "right", "va": "top"}
-                axes.annotate(
-                    str(label), (auroc[label], frechet[label]), textcoords="offset points", fontsize=9, **aside
-                )
+            # a legend and no names in the picture, where good methods lie close together
+            generators = filter(statistics.can_sample, statistics.detectors)
+            for label, marker in zip(generators, cycle(MARKERS), strict=False):
+                axes.plot(auroc[label], frechet[label], marker, color=f"C{MARKERS.index(marker)}", label=label)
             replay = statistics.controls(dataset)["frechet"].to_dict()["replay"]
             axes.set(title=f"{dataset} (training images, replayed: {replay:.2f})", yscale="log")
             axes.set(xlabel="AUROC (detection)", ylabel="Fréchet distance of samples")
@@ -174,6 +175,7 @@ def draw_both_sides(path: Path, *, statistics: Statistics, datasets: list[str]) 
             axes.yaxis.set_minor_formatter("{x:g}")
             axes.tick_params(axis="y", which="both", labelsize=8)
             axes.invert_yaxis()
+        axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
 
 
 def draw_heat_map(path: Path, *, statistics: Statistics, dataset: str) -> None:
