@@ -167,7 +167,7 @@ def test_gradient_reaches_every_parameter(cls: type[Detector]) -> None:
 
 @every
 def test_far_images_score_higher(cls: type[Detector]) -> None:
-    detector = cls(epochs=30).fit(blobs(200))  # type: ignore[call-arg]
+    detector = cls(epochs=30).fit(blobs(200))
     normal = detector.score(blobs(50, seed=1))
     noise = torch.rand(50, 1, 8, 8, generator=torch.Generator().manual_seed(0))
     assert roc_auc_score([0] * 50 + [1] * 50, torch.cat([normal, detector.score(noise)])) > 0.95
