@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from sklearn.base import clone
 
 from oodbench.detectors.ae import AE
 from oodbench.detectors.input_complexity import LEAST, complexity, excess, fit_expectation, spread
@@ -56,8 +57,10 @@ def test_spread() -> None:
 
 def test_scores_are_relative_to_it_unless_told_otherwise() -> None:
     images = blobs(40)
-    full, plain = AE(epochs=2).fit(images), AE(epochs=2, plain_score=True).fit(images)
-    without_latents = AE(epochs=2, latent_weight=0).fit(images)
+    given = AE(epochs=2, likelihood="bernoulli", complexity_blur=0, complexity_weight=0.1, latent_weight=0.25)
+    full = clone(given).fit(images)
+    plain = clone(given).set_params(plain_score=True).fit(images)
+    without_latents = clone(given).set_params(latent_weight=0).fit(images)
     reconstructions = plain.reconstruct(images)
     deviance = torch.nn.functional.binary_cross_entropy(reconstructions, images, reduction="none")
     deviance -= torch.special.entr(images) + torch.special.entr(1 - images)
