@@ -102,7 +102,7 @@ def _trained_alike(missing: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
     """Group parts by the training that they need: those of the score alone need one together."""
     alike = [part for part, changes in missing.items() if set(changes) <= OF_SCORE]
     # the first of a group is what is trained, so that it must be the whole where there is one
-    return [group for group in ([*alike], *([part] for part in missing if part not in alike)) if group]
+    return [group for group in (alike, *([part] for part in missing if part not in alike)) if group]
 
 
 def page(table: pd.DataFrame) -> str:

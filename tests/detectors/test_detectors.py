@@ -167,7 +167,7 @@ def test_gradient_reaches_every_parameter(cls: type[Detector]) -> None:
 
 @every
 def test_far_images_score_higher(cls: type[Detector]) -> None:
-    detector = cls(epochs=30).fit(blobs(200))
+    detector = fitted(cls, blobs(200), epochs=30)
     normal = detector.score(blobs(50, seed=1))
     noise = torch.rand(50, 1, 8, 8, generator=torch.Generator().manual_seed(0))
     assert roc_auc_score([0] * 50 + [1] * 50, torch.cat([normal, detector.score(noise)])) > 0.95
@@ -243,8 +243,8 @@ def test_a_small_training_set_is_passed_over_more_often() -> None:
 
 def test_hyperparameters_show_what_is_used() -> None:
     grey, colour = MemVAE().hyperparameters((1, 28, 28)), MemVAE().hyperparameters((3, 32, 32))
-    assert grey["memory_size"] == MemVAE.DEFAULTS["grey"]["memory_size"]
-    assert colour["memory_size"] == MemVAE.DEFAULTS["colour"]["memory_size"]
+    assert grey["memory_size"] == 50
+    assert colour["memory_size"] == 500
     assert None not in grey.values()
     assert MemVAE(memory_size=7).hyperparameters((1, 28, 28))["memory_size"] == 7
     assert "seed" not in grey
