@@ -17,16 +17,29 @@ if TYPE_CHECKING:
     from oodbench.benchmark.store import Store
 
 
+STORED = "Everything that had finished is stored: the same command goes on from there."
+
+
 class Bench(TyperGroup):
-    """Ends bad input with one sentence and exit code 2, and an interruption with 130; never with a traceback."""
+    """Ends bad input with one sentence and exit code 2, a full disk with 1, an interruption with 130; no tracebacks."""
 
     def invoke(self, ctx: Any) -> Any:
         """Run a verb."""
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
-            _complain("Interrupted. Everything that had finished is stored: the same command goes on from there.")
+            _complain(f"Interrupted. {STORED}")
             raise typer.Exit(130) from None
+        except OSError as error:
+            if not _is_disk(error):
+                raise
+            _complain(f"Error: {error.filename or 'The folder'} cannot be written to ({error.strerror}). {STORED}")
+            raise typer.Exit(1) from None
+        except RuntimeError as error:
+            if not _is_run_error(error):
+                raise
+            _complain(f"Error: {error} {STORED}")
+            raise typer.Exit(1) from None
         except ValueError as error:
             if not _is_bad_input(error):
                 raise
@@ -80,7 +93,14 @@ def run(
         int | None, typer.Option(min=4, help="Pixels a side, for datasets folder:PATH.  [default: 32]")
     ] = None,
     jobs: Annotated[int | None, typer.Option(min=1, help="Processes at a time.  [default: one a core]")] = None,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(help="Run on a Dask cluster: its scheduler's address, or local:N for N workers on this machine."),
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    results_only: Annotated[
+        bool, typer.Option("--results-only", help="Keep no run folders: no weights, scores and pictures.")
+    ] = False,
     data_dir: DataDir = None,
     out: Out = None,
     plugin: PluginFiles = None,
@@ -121,9 +141,11 @@ def run(
         store,
         data=data_folder(data_dir),
         jobs=jobs,
+        scheduler=scheduler,
         device=device,
         force=force,
         trace=trace,
+        keep=not results_only,
         display=make_display(console),
     )
     _say(f"Leaderboard: {leaderboard.update(store)}")
@@ -435,6 +457,18 @@ def _is_bad_input(error: ValueError) -> bool:
     from oodbench.detectors.base import DetectorError
 
     return isinstance(error, (UsageError, DatasetError, DetectorError))
+
+
+def _is_disk(error: OSError) -> bool:
+    from oodbench.benchmark.errors import CANNOT_WRITE
+
+    return error.errno in CANNOT_WRITE
+
+
+def _is_run_error(error: RuntimeError) -> bool:
+    from oodbench.benchmark.errors import RunError
+
+    return isinstance(error, RunError)
 
 
 def _store(out: Path | None, protocol: str) -> Store:

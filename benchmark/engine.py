@@ -1,51 +1,22 @@
-"""Runs trials in worker processes, one thread each, and survives whatever happens to them."""
+"""Runs the trials that are not done yet, and survives whatever happens to their workers."""
 
 from __future__ import annotations
 
-import os
-import queue
-import signal
-import threading
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from functools import lru_cache, partial
-from multiprocessing.managers import SyncManager
 from pathlib import Path
 from typing import Any
 
-import torch
-from filelock import FileLock
-
-from oodbench.benchmark.classifier import classifier_of
+from oodbench.benchmark.backend import Backend, Order, Session, WorkerLostError
+from oodbench.benchmark.device import check_device
 from oodbench.benchmark.display import Display
 from oodbench.benchmark.errors import UsageError
-from oodbench.benchmark.generation import Yardstick, yardstick_of
-from oodbench.benchmark.plan import Plugins, Trial, file_name
+from oodbench.benchmark.local import LocalBackend
+from oodbench.benchmark.plan import Plugins, Trial
 from oodbench.benchmark.store import Result, Store
-from oodbench.benchmark.store import partial as partial_file
-from oodbench.benchmark.trial import describe, finish, identity, is_stale, run_trial
-from oodbench.benchmark.workers import PROCESSES, follow_parent, plugins_of, shared_arrays, shared_part, worker_pool
-from oodbench.datasets.split import PROTOCOLS, one_vs_rest
-from oodbench.detectors.base import Monitor
-
-ATTEMPTS = 2
-"""How often a trial is begun whose worker process dies."""
-
-
-@dataclass(frozen=True)
-class Task:
-    """All that a worker process needs to know to run a trial."""
-
-    trial: Trial
-    store: Store
-    plugin_files: tuple[Path, ...]
-    arrays: Path
-    device: str
-    trace: bool
-    progress: Any
+from oodbench.benchmark.trial import describe, finish, identity, is_stale
 
 
 @dataclass
@@ -65,31 +36,6 @@ class Summary:
     failed: list[Result] = field(default_factory=list)
 
 
-def choose_device(wanted: str) -> str:
-    """Resolve ``auto``, and refuse what is not there.
-
-    Parameters
-    ----------
-    wanted : str
-        ``auto``, ``cpu`` or ``cuda``.
-
-    Returns
-    -------
-    str
-        ``cpu`` or ``cuda``.
-
-    Raises
-    ------
-    UsageError
-        Another word, or no GPU.
-    """
-    if wanted not in ("auto", "cpu", "cuda"):
-        raise UsageError(f"--device is auto, cpu or cuda, not {wanted!r}.")
-    if wanted == "cuda" and not torch.cuda.is_available():
-        raise UsageError("--device cuda: torch finds no GPU here; use --device cpu, or auto.")
-    return "cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu"
-
-
 def run(
     trials: Sequence[Trial],
     plugins: Plugins,
@@ -97,9 +43,11 @@ def run(
     *,
     data: Path,
     jobs: int | None = None,
+    scheduler: str | None = None,
     device: str = "auto",
     force: bool = False,
     trace: bool = False,
+    keep: bool = True,
     display: Display | None = None,
 ) -> Summary:
     """Run the trials that are not done yet.
@@ -116,12 +64,16 @@ def run(
         Where datasets lie.
     jobs : int, optional
         Worker processes; by default one a core.
+    scheduler : str, optional
+        Instead, a Dask cluster; see `oodbench.benchmark.cluster.ClusterBackend`.
     device : str
         ``auto``, ``cpu`` or ``cuda``.
     force : bool
         Whether to run again what is done.
     trace : bool
         Whether to watch the test images after every epoch.
+    keep : bool
+        Whether to keep run folders: weights, scores, pictures.
     display : Display, optional
         Shows what happens.
 
@@ -134,34 +86,52 @@ def run(
     DatasetError
         A dataset cannot be had.
     UsageError
-        The folders cannot be written to, the device is not there, or trials are of another protocol than the store.
+        The folders cannot be written to, the device or the cluster is not there, or trials are of another protocol than
+        the store.
+    OSError
+        The disk is full.
+    RunError
+        The cluster is gone.
     KeyboardInterrupt
         After the worker processes have been ended.
     """
-    device = choose_device(device)
+    check_device(device)
     display = display or Display()
+    if trace and not keep:
+        raise UsageError("A trace is kept in the run folder: leave out --trace, or --results-only.")
     for protocol in {trial.protocol for trial in trials} - {store.protocol}:
         raise UsageError(
             f"Results of the protocol {protocol} go into a store of their own: Store.at(out, {protocol!r})."
         )
+    order = Order(plugins, store, data, device, trace, keep, since=time.time())
     store.prepare()
     todo, stale = _missing(trials, plugins, store, force=force, trace=trace)
-    jobs = min(jobs or os.cpu_count() or 1, max(len(todo), 1))
-    display.begin(len(trials), len(todo), stale, jobs)
     summary = Summary(skipped=len(trials) - len(todo))
     if not todo:
+        display.begin(len(trials), 0, stale, 0)
         return summary
-    datasets = [plugins.datasets[name](data) for name in sorted({trial.dataset for trial in todo})]
-    with shared_arrays(datasets, store.runs) as arrays, _progress() as progress:
-        for remark in (remark for dataset in datasets for remark in dataset.remarks()):
+    backend = _backend(jobs, scheduler)
+    display.begin(len(trials), len(todo), stale, backend.places(len(todo)))
+    with backend.session(order, todo) as session:
+        for remark in backend.remarks():
             display.remark(remark)
-        tasks = [Task(trial, store, plugins.files, arrays, device, trace, progress) for trial in todo]
         with display:
-            for result in _run_all(tasks, jobs, progress, display):
+            for result in _run_all(todo, session, order, display):
                 summary.done += 1
                 if result["status"] == "failed":
                     summary.failed.append(result)
     return summary
+
+
+def _backend(jobs: int | None, scheduler: str | None) -> Backend:
+    """Choose where trials run."""
+    if scheduler is None:
+        return LocalBackend(jobs)
+    if jobs is not None:
+        raise UsageError("--jobs is for this machine; a cluster runs as many trials at a time as it has workers.")
+    from oodbench.benchmark.cluster import ClusterBackend  # needs an extra
+
+    return ClusterBackend(scheduler)
 
 
 def _missing(
@@ -188,140 +158,45 @@ def _identity(trial: Trial, plugins: Plugins) -> Result:
         return {"fingerprint": None}
 
 
-def _run_all(tasks: Sequence[Task], jobs: int, progress: Any, display: Display) -> Iterator[Result]:
-    """Run tasks in a pool, and again in a new pool those that a dying worker took with it."""
+def _run_all(trials: Sequence[Trial], session: Session, order: Order, display: Display) -> Iterator[Result]:
+    """Run trials with an executor, and again with a new one those that a dying worker took with it."""
     attempts: dict[Trial, int] = {}
-    while tasks:
+    while trials:
         running: set[Trial] = set()
-        lost: list[Task] = []
-        with worker_pool(jobs) as pool:
-            pending: dict[Future[Result], Task] = {pool.submit(execute, task): task for task in tasks}
+        lost: list[Trial] = []
+        with session.executor() as executor:
+            pending: dict[Future[Any], Trial] = {session.submit(executor, trial): trial for trial in trials}
             while pending:
                 finished, _ = wait(pending, timeout=0.2, return_when=FIRST_COMPLETED)
-                waiting = {task.trial for task in pending.values()}
-                for trial, step, steps in _drain(progress):
+                waiting = set(pending.values())
+                for trial, step, steps in session.reports():
                     if trial in waiting:  # a report may arrive after the result
                         running.add(trial)
                         display.progress(trial, step, steps)
                 for future in finished:
-                    task = pending.pop(future)
+                    trial = pending.pop(future)
                     try:
-                        result = future.result()
-                    except BrokenProcessPool:
-                        lost.append(task)
+                        result = session.outcome(trial, future)
+                    except WorkerLostError:
+                        lost.append(trial)
                         continue
-                    running.discard(task.trial)
-                    display.finished(task.trial, result)
+                    running.discard(trial)
+                    display.finished(trial, result)
                     yield result
-        tasks = []
-        for task in lost:
+        trials = []
+        for trial in lost:
             # where nothing had begun, starting a worker is what fails, and every trial is concerned
-            begun = task.trial in running or not running
-            attempts[task.trial] = attempts.get(task.trial, 0) + begun
-            if attempts[task.trial] < ATTEMPTS:
-                tasks.append(task)
+            begun = trial in running or not running
+            attempts[trial] = attempts.get(trial, 0) + begun
+            if attempts[trial] < session.attempts:
+                trials.append(trial)
                 continue
-            result = _give_up(task)
-            display.finished(task.trial, result)
+            result = _give_up(trial, session.died, order)
+            display.finished(trial, result)
             yield result
 
 
-def _give_up(task: Task) -> Result:
-    """Store that a trial's worker process died every time."""
-    trial, plugins = task.trial, plugins_of(task.plugin_files)
-    cause = f"its process died {ATTEMPTS} times (killed, perhaps for lack of memory): try fewer --jobs"
-    about = {**describe(trial, plugins, task.device), **_identity(trial, plugins)}
-    return finish(trial, task.store, {**about, "status": "failed", "error": cause})
-
-
-# ---------------------------------------------------------------------- in the worker process
-
-
-class _Reporter(Monitor):
-    """Sends a fit's progress to the process that shows it."""
-
-    def __init__(self, trial: Trial, progress: Any) -> None:
-        self.trial = trial
-        self.queue = progress
-
-    def report(self, step: int, steps: int, measures: Mapping[str, float]) -> None:
-        del measures
-        with suppress(OSError, EOFError):  # a trial does not fail because nobody listens
-            self.queue.put((self.trial, step, steps))
-
-
-def execute(task: Task) -> Result:
-    """Run one task in this process."""
-    reporter = _Reporter(task.trial, task.progress)
-    reporter.report(0, 1, {})
-    plugins, trial = plugins_of(task.plugin_files), task.trial
-    yardstick = partial(_yardstick, task.arrays, trial.dataset, trial.normal_class, trial.protocol)
-    return run_trial(
-        trial,
-        plugins,
-        (shared_part(task.arrays, trial.dataset, "train"), shared_part(task.arrays, trial.dataset, "test")),
-        task.store,
-        device=task.device,
-        yardstick=yardstick,
-        listener=reporter,
-        trace=task.trace,
-    )
-
-
-@lru_cache(maxsize=2)
-def _yardstick(arrays: Path, dataset: str, normal_class: int, protocol: str) -> Yardstick | None:
-    """Give the yardstick of a split, which the first process to need it leaves beside the arrays for the others.
-
-    There is none where images are tested that the classifier may have been trained on.
-    """
-    if not PROTOCOLS[protocol].tests_test_part_only or classifier_of(dataset) is None:
-        return None
-    path = arrays / f"{file_name(dataset)}-yardstick-{normal_class}.safetensors"
-    with FileLock(f"{path}.lock"):
-        if not path.is_file():
-            parts = (shared_part(arrays, dataset, "train"), shared_part(arrays, dataset, "test"))
-            made = yardstick_of(dataset, one_vs_rest(*parts, normal_class), normal_class)
-            assert made is not None
-            with partial_file(path) as temporary:
-                made.save(temporary)
-                temporary.replace(path)
-    return Yardstick.load(path, dataset, normal_class)
-
-
-# ---------------------------------------------------------------------- in the parent process
-
-
-@contextmanager
-def _progress() -> Iterator[Any]:
-    """Lend a queue for the workers' reports; each has its own connection to it, so that a dying one cannot jam it."""
-    manager = SyncManager(ctx=PROCESSES)
-    with _interrupted_later():  # a process that nobody waits for any more complains
-        manager.start(follow_parent)
-    try:
-        yield manager.Queue()
-    finally:
-        manager.shutdown()
-
-
-@contextmanager
-def _interrupted_later() -> Iterator[None]:
-    """Let Ctrl-C wait until the block ends."""
-    if threading.current_thread() is not threading.main_thread():  # which alone hears of Ctrl-C
-        yield
-        return
-    came: list[int] = []
-    handler = signal.signal(signal.SIGINT, lambda number, _: came.append(number))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, handler)
-    if came:
-        raise KeyboardInterrupt
-
-
-def _drain(progress: Any) -> Iterator[tuple[Trial, int, int]]:
-    while True:
-        try:
-            yield progress.get_nowait()
-        except (queue.Empty, OSError, EOFError):
-            return
+def _give_up(trial: Trial, cause: str, order: Order) -> Result:
+    """Store that a trial's worker died every time."""
+    about = {**describe(trial, order.plugins, "cpu"), **_identity(trial, order.plugins)}
+    return finish(trial, order.store, {**about, "status": "failed", "error": cause})

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import platform
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +21,8 @@ from oodbench.benchmark.plan import Trial, check_protocol
 from oodbench.datasets.split import DEFAULT_PROTOCOL
 
 SCHEMA = 1
-PARTIAL = ".partial-"
+PARTIAL = f".partial-{re.sub(r'[^A-Za-z0-9]+', '_', platform.node())}-"
+"""Begins the names of what is not finished. Process numbers mean nothing on other machines of a shared file system."""
 
 Result = dict[str, Any]
 """What a trial measured, as it stands in its JSON file, where the protocol stands only if it is not the default."""

@@ -23,6 +23,7 @@ from torch import Tensor
 from oodbench.benchmark import pictures
 from oodbench.benchmark.capabilities import can_reconstruct, can_sample
 from oodbench.benchmark.classifier import digest_of
+from oodbench.benchmark.errors import check_room
 from oodbench.benchmark.fingerprint import fingerprint
 from oodbench.benchmark.generation import Yardstick, generation_metrics
 from oodbench.benchmark.metrics import detection_metrics
@@ -104,10 +105,16 @@ def describe(trial: Trial, plugins: Plugins, device: str) -> Result:
 
 
 def finish(trial: Trial, store: Store, result: Result) -> Result:
-    """Date a result and store it."""
-    result = {**result, "finished": datetime.now(UTC).isoformat(timespec="seconds")}
+    """Date a result, unless it was dated where it was made, and store it."""
+    result = {**result, "finished": result.get("finished", datetime.now(UTC).isoformat(timespec="seconds"))}
     store.write(trial, result)
     return result
+
+
+def failed(about: Result, error: Exception) -> Result:
+    """Give the result of a trial that an error ended, from what `describe` said of it."""
+    cause = f"{type(error).__name__}: {error}"
+    return {**about, "status": "failed", "error": cause, "traceback": "".join(traceback.format_exception(error))}
 
 
 def is_stale(stored: Result, today: Result) -> bool:
@@ -151,6 +158,11 @@ def run_trial(
     -------
     dict
         The result as stored; with ``status`` "failed" and an ``error`` if anything raised.
+
+    Raises
+    ------
+    OSError
+        The disk is full, or the result cannot be written.
     """
     about = describe(trial, plugins, device)
     try:
@@ -170,8 +182,8 @@ def run_trial(
             write_card(folder, {**card, "detector": trial.detector, "threshold": measured["threshold"]})
         result = {**about, "status": "done", **measured}
     except Exception as error:  # whatever a detector raises is this trial's failure, not the run's
-        cause = f"{type(error).__name__}: {error}"
-        result = {**about, "status": "failed", "error": cause, "traceback": traceback.format_exc()}
+        check_room(store.runs, error)
+        result = failed(about, error)
     return finish(trial, store, result)
 
 

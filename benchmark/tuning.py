@@ -21,7 +21,7 @@ import numpy as np
 from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
-from oodbench.benchmark.engine import choose_device
+from oodbench.benchmark.device import choose_device
 from oodbench.benchmark.errors import UsageError
 from oodbench.benchmark.fingerprint import fingerprint
 from oodbench.benchmark.health import symptoms

@@ -18,14 +18,18 @@ import numpy as np
 import torch
 from threadpoolctl import threadpool_limits
 
+from oodbench.benchmark.errors import check_room
 from oodbench.benchmark.plan import Plugins, file_name
-from oodbench.benchmark.store import PARTIAL
+from oodbench.benchmark.store import PARTIAL, partial
 from oodbench.datasets.base import Dataset, Part
+
+PartName = Literal["train", "test"]
+PARTS: tuple[PartName, ...] = ("train", "test")
 
 # Workers are forked from a server process that has imported everything once and done nothing with it: a fork of this
 # process could inherit locks that other threads hold, and spawned processes would each import torch anew.
 PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["oodbench.benchmark.engine"])
+PROCESSES.set_forkserver_preload(["oodbench.benchmark.task"])
 
 # ---------------------------------------------------------------------- in the worker process
 
@@ -33,6 +37,11 @@ PROCESSES.set_forkserver_preload(["oodbench.benchmark.engine"])
 def initialise() -> None:
     """Make this process a worker of one thread."""
     follow_parent()
+    use_one_thread()
+
+
+def use_one_thread() -> None:
+    """Compute in one thread: one process a core, of one thread each, is what runs fastest."""
     torch.set_num_threads(1)
     threadpool_limits(1)
 
@@ -59,10 +68,12 @@ def plugins_of(files: tuple[Path, ...]) -> Plugins:
 @lru_cache(maxsize=8)
 def shared_part(arrays: Path, dataset: str, part: str) -> Part:
     """Map a part of a dataset, of which `shared_arrays` wrote the arrays, into memory; the processes share one copy."""
-    images, labels = (
-        np.load(arrays / f"{file_name(dataset)}-{part}-{kind}.npy", mmap_mode="c") for kind in ("images", "labels")
-    )
+    images, labels = (np.load(_array(arrays, dataset, part, kind), mmap_mode="c") for kind in ("images", "labels"))
     return Part(torch.from_numpy(images), torch.from_numpy(labels))
+
+
+def _array(folder: Path, dataset: str, part: str, kind: str) -> Path:
+    return folder / f"{file_name(dataset)}-{part}-{kind}.npy"
 
 
 # ---------------------------------------------------------------------- in the parent process
@@ -76,24 +87,53 @@ def worker_pool(jobs: int) -> Iterator[ProcessPoolExecutor]:
     try:
         yield pool
     except BaseException:
-        for child in set(multiprocessing.active_children()) - others:
-            child.kill()
+        with interrupted_later():  # impatient users press Ctrl-C again
+            for child in set(multiprocessing.active_children()) - others:
+                child.kill()
+            pool.shutdown(wait=True, cancel_futures=True)
         raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
 @contextmanager
-def shared_arrays(
-    datasets: Sequence[Dataset], folder: Path, parts: Sequence[Literal["train", "test"]] = ("train", "test")
-) -> Iterator[Path]:
+def interrupted_later() -> Iterator[None]:
+    """Let Ctrl-C wait until the block ends."""
+    if threading.current_thread() is not threading.main_thread():  # which alone hears of Ctrl-C
+        yield
+        return
+    came: list[int] = []
+    handler = signal.signal(signal.SIGINT, lambda number, _: came.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    if came:
+        raise KeyboardInterrupt
+
+
+@contextmanager
+def shared_arrays(datasets: Sequence[Dataset], folder: Path, parts: Sequence[PartName] = PARTS) -> Iterator[Path]:
     """Write parts of datasets into a folder of their own in `folder`, where all workers can map them, and lend it."""
     with tempfile.TemporaryDirectory(dir=folder, prefix=f"{PARTIAL}{os.getpid()}-") as own:
         for dataset in datasets:
             dataset.prepare()
-            for part in parts:
-                loaded = dataset.load(part)
-                start = f"{file_name(dataset.name)}-{part}"
-                np.save(Path(own, f"{start}-images.npy"), loaded.images.numpy())
-                np.save(Path(own, f"{start}-labels.npy"), loaded.labels.numpy())
+            write_arrays(dataset, Path(own), parts)
         yield Path(own)
+
+
+def write_arrays(dataset: Dataset, folder: Path, parts: Sequence[PartName] = PARTS) -> None:
+    """Write parts of a dataset into a folder for `shared_part`, unless they are there; raises OSError if it is full."""
+    for part in parts:
+        paths = {kind: _array(folder, dataset.name, part, kind) for kind in ("images", "labels")}
+        if all(path.is_file() for path in paths.values()):
+            continue
+        loaded = dataset.load(part)
+        for kind, path in paths.items():
+            with partial(path) as temporary:
+                try:
+                    np.save(temporary, getattr(loaded, kind).numpy())
+                except OSError as error:
+                    check_room(folder, error)
+                    raise
+                temporary.replace(path)

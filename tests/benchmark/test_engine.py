@@ -294,10 +294,3 @@ def test_under_another_protocol_samples_are_drawn_and_not_measured(plugins: Plug
         detector = plugins.detectors["ppca"].load(folder)
         assert np.array_equal(stored["score"], detector.score(as_float(split.test)).numpy())
     assert engine.run([trial], plugins, store, data=tmp_path).done == 0
-
-
-def test_device() -> None:
-    with pytest.raises(UsageError, match="--device is auto, cpu or cuda, not 'tpu'"):
-        engine.choose_device("tpu")
-    assert engine.choose_device("cpu") == "cpu"
-    assert engine.choose_device("auto") in ("cpu", "cuda")

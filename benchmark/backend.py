@@ -1,0 +1,114 @@
+"""What the engine asks of a place where trials run: worker processes of this machine, or a cluster."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor, Future
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from oodbench.benchmark.plan import Plugins, Trial
+from oodbench.benchmark.store import Result, Store
+
+
+@dataclass(frozen=True)
+class Order:
+    """What all trials of a run have in common.
+
+    Attributes
+    ----------
+    plugins : Plugins
+        Where their detectors and datasets are found.
+    store : Store
+        Where results and run folders go.
+    data : Path
+        Where datasets lie.
+    device : str
+        ``auto``, ``cpu`` or ``cuda``.
+    trace : bool
+        Whether the test images are watched after every epoch.
+    keep : bool
+        Whether run folders are kept.
+    since : float
+        When the run began, in seconds since 1970.
+    """
+
+    plugins: Plugins
+    store: Store
+    data: Path
+    device: str
+    trace: bool
+    keep: bool
+    since: float
+
+
+class WorkerLostError(RuntimeError):
+    """A trial's worker died before the trial was done."""
+
+
+class Session(ABC):
+    """A run's stay at such a place.
+
+    Attributes
+    ----------
+    attempts : int
+        How often a trial is handed in whose worker dies.
+    died : str
+        What is said of a trial that was lost every time.
+    """
+
+    attempts: int
+    died: str
+
+    @abstractmethod
+    def executor(self) -> AbstractContextManager[Executor]:
+        """Lend an executor of the standard interface; what it has not done is given up when the block ends."""
+
+    @abstractmethod
+    def submit(self, executor: Executor, trial: Trial) -> Future[Any]:
+        """Hand in a trial."""
+
+    @abstractmethod
+    def outcome(self, trial: Trial, future: Future[Any]) -> Result:
+        """Give the result of a finished trial, which is stored.
+
+        Raises
+        ------
+        WorkerLostError
+            Its worker died.
+        RunError
+            The run cannot go on.
+        OSError
+            The result cannot be stored.
+        """
+
+    @abstractmethod
+    def reports(self) -> Iterator[tuple[Trial, int, int]]:
+        """Give what workers have reported since the last call: a trial, how many steps it has made, and of how many."""
+
+
+class Backend(ABC):
+    """A place where trials run."""
+
+    @abstractmethod
+    def places(self, trials: int) -> int:
+        """Give how many of `trials` trials run at a time."""
+
+    @abstractmethod
+    def session(self, order: Order, trials: Sequence[Trial]) -> AbstractContextManager[Session]:
+        """Make everything ready for trials.
+
+        Raises
+        ------
+        DatasetError
+            A dataset cannot be had.
+        UsageError
+            The device is not there.
+        """
+
+    def remarks(self) -> list[str]:
+        """Say what users should know once a session has begun, a sentence each."""
+        return []

@@ -1,0 +1,324 @@
+"""Trials on a Dask cluster, through the same interface as on this machine.
+
+The scheduler hands each trial to a worker, and to another one if that worker dies. A worker finds or fetches the
+datasets itself, and sends back the result and, packed, the run folder, which are stored here.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+import queue
+import shutil
+import tarfile
+import tempfile
+import threading
+import uuid
+from collections.abc import Iterator, Sequence
+from concurrent.futures import CancelledError, Executor, Future
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock
+
+from oodbench.benchmark.backend import Backend, Order, Session, WorkerLostError
+from oodbench.benchmark.errors import RunError, UsageError
+from oodbench.benchmark.plan import Trial, file_name
+from oodbench.benchmark.store import Result, Store, new_folder, write_text
+from oodbench.benchmark.task import Task, execute
+from oodbench.benchmark.trial import describe, failed, finish, identity, is_stale
+from oodbench.benchmark.workers import plugins_of, use_one_thread, write_arrays
+from oodbench.datasets.base import DatasetError
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+SECONDS_TO_CONNECT = 20
+
+
+@dataclass(frozen=True)
+class Parcel:
+    """A trial, with all that a worker on another machine needs to run it.
+
+    Attributes
+    ----------
+    trial : Trial
+        Which.
+    plugins : tuple of (str, str)
+        Names and texts of local plugin files.
+    data : Path
+        Where datasets lie, unless the worker's environment says otherwise.
+    run : str
+        Names the run, and the topic under which its progress is reported.
+    device, trace, keep
+        See `oodbench.benchmark.backend.Order`.
+    """
+
+    trial: Trial
+    plugins: tuple[tuple[str, str], ...]
+    data: Path
+    run: str
+    device: str
+    trace: bool
+    keep: bool
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """What a worker sends back: the result, and the run folder as a tar archive (None: there is none)."""
+
+    result: Result
+    folder: bytes | None
+
+
+# ---------------------------------------------------------------------- in the worker
+
+_turn = threading.Lock()
+
+
+def execute_away(parcel: Parcel) -> Delivery:
+    """Run a trial in this worker, whose folders are its own.
+
+    A worker may have several threads, but its trials wait for each other: they share random states and processors.
+
+    Parameters
+    ----------
+    parcel : Parcel
+        Which, and how.
+
+    Returns
+    -------
+    Delivery
+    """
+    with _turn:
+        use_one_thread()
+        here, trial = folder_of(parcel.run), parcel.trial
+        files = _unpack_plugins(parcel.plugins, here)
+        plugins = plugins_of(files)
+        with tempfile.TemporaryDirectory(dir=here) as own:
+            store = Store.at(Path(own), trial.protocol)
+            task = Task(
+                trial=trial,
+                store=store,
+                plugin_files=files,
+                arrays=here,
+                device=parcel.device,
+                trace=parcel.trace,
+                keep=parcel.keep,
+                since=0.0,
+                progress=Topic(parcel.run),
+            )
+            try:
+                dataset = plugins.datasets[trial.dataset](Path(os.environ.get("OODBENCH_DATA", parcel.data)))
+                with FileLock(here / f"{file_name(trial.dataset)}.lock"):
+                    dataset.prepare()
+                    write_arrays(dataset, here)
+            except DatasetError as error:
+                result = failed({**describe(trial, plugins, "cpu"), **identity(plugins, trial)}, error)
+            else:
+                result = execute(task)
+            folder = store.run_folder(trial)
+            return Delivery(result, pack(folder) if folder.exists() else None)
+
+
+def folder_of(run: str) -> Path:
+    """Give the folder of a run on a worker's machine; the workers on one machine share the datasets in it."""
+    folder = Path(tempfile.gettempdir(), f"oodbench-{run}")
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+def clear(run: str) -> None:
+    """Remove a run's folder."""
+    shutil.rmtree(folder_of(run), ignore_errors=True)
+
+
+def _unpack_plugins(plugins: Sequence[tuple[str, str]], folder: Path) -> tuple[Path, ...]:
+    paths = tuple(folder / name for name, _ in plugins)
+    for path, (_, text) in zip(paths, plugins, strict=True):
+        if not path.is_file():
+            write_text(path, text)
+    return paths
+
+
+class Topic:
+    """Sends reports of progress to whoever listens to a topic."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def put(self, report: tuple[Trial, int, int]) -> None:
+        """Send a report; a trial goes by its path."""
+        from distributed import get_worker
+
+        trial, step, steps = report
+        get_worker().log_event(self.name, (str(trial.path), step, steps))
+
+
+def pack(folder: Path) -> bytes:
+    """Pack the files of a folder into a tar archive."""
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as archive:
+        archive.add(folder, arcname=".")
+    return stream.getvalue()
+
+
+def unpack(archive: bytes, folder: Path) -> None:
+    """Unpack what `pack` made into a folder; nothing gets outside it."""
+    with tarfile.open(fileobj=io.BytesIO(archive)) as packed:
+        packed.extractall(folder, filter="data")
+
+
+# ---------------------------------------------------------------------- here
+
+
+class ClusterBackend(Backend):
+    """The workers of a Dask scheduler.
+
+    Parameters
+    ----------
+    address : str
+        The scheduler's address, such as ``tcp://10.0.0.1:8786``; or ``local:N``, which starts one, and N workers, on
+        this machine.
+
+    Raises
+    ------
+    UsageError
+        Nothing answers there, the address is none, or dask is not installed.
+    """
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self.cluster: Any = None
+        self.client = self._connect()
+
+    def _connect(self) -> Client:
+        try:
+            from distributed import Client, LocalCluster
+        except ImportError as error:
+            raise UsageError('--scheduler needs Dask: pip install "oodbench[dask]".') from error
+        logging.getLogger("distributed").setLevel(logging.CRITICAL)  # a run says itself what happens to its trials
+        kind, _, number = self.address.partition(":")
+        if kind == "local":
+            if not number.isdecimal() or int(number) < 1:
+                raise UsageError(f"--scheduler {self.address}: say how many workers to start, as in local:4.")
+            self.cluster = LocalCluster(
+                n_workers=int(number),
+                threads_per_worker=1,
+                memory_limit=0,  # no limit: the operating system has one
+                dashboard_address=None,
+                silence_logs=logging.CRITICAL,
+            )
+        try:
+            return Client(self.cluster or self.address, timeout=SECONDS_TO_CONNECT)
+        except (OSError, TimeoutError, ValueError) as error:
+            raise UsageError(
+                f"--scheduler {self.address}: no scheduler answers there ({' '.join(str(error).split())}): start one "
+                f"with `dask scheduler`, and give the address that it prints, such as tcp://10.0.0.1:8786."
+            ) from error
+
+    def _threads(self) -> list[int]:
+        """Threads of each worker that there is now."""
+        return [worker["nthreads"] for worker in self.client.scheduler_info(n_workers=-1)["workers"].values()]
+
+    def places(self, trials: int) -> int:
+        """Give how many workers there are now; a cluster may grow."""
+        return max(1, min(trials, len(self._threads())))
+
+    def remarks(self) -> list[str]:
+        """Say what is unusual about the workers."""
+        threads = self._threads()
+        if not threads:
+            return [f"The scheduler {self.address} has no workers yet; the trials wait for the first."]
+        if max(threads) > 1:
+            return ["Workers with several threads run one trial at a time: start one a core, with --nthreads 1."]
+        return []
+
+    @contextmanager
+    def session(self, order: Order, trials: Sequence[Trial]) -> Iterator[Session]:
+        """Listen to the workers; see `Backend.session`."""
+        session = ClusterSession(order, self.client, trials)
+        try:
+            yield session
+        finally:
+            self._close(session.run)
+
+    def _close(self, run: str) -> None:
+        with suppress(Exception):  # whatever state the cluster is in, the results are here
+            self.client.run(clear, run, on_error="ignore")
+        with suppress(Exception):
+            self.client.close(timeout=2)
+            if self.cluster is not None:
+                self.cluster.close(timeout=2)
+
+
+class ClusterSession(Session):
+    """See `ClusterBackend`."""
+
+    attempts = 1
+    """The scheduler itself tries again, elsewhere."""
+    died = "every worker that tried it died (killed, perhaps for lack of memory): give the workers more memory"
+
+    def __init__(self, order: Order, client: Client, trials: Sequence[Trial]) -> None:
+        self.order, self.client = order, client
+        self.run = uuid.uuid4().hex[:12]
+        self.by_path = {str(trial.path): trial for trial in trials}
+        self.arrived: queue.SimpleQueue[tuple[str, int, int]] = queue.SimpleQueue()
+        self.plugins = tuple((path.name, path.read_text(encoding="utf-8")) for path in order.plugins.files)
+        client.subscribe_topic(self.run, lambda event: self.arrived.put(event[1]))
+
+    @contextmanager
+    def executor(self) -> Iterator[Executor]:
+        """Lend the cluster's executor."""
+        executor = self.client.get_executor(pure=False)
+        try:
+            yield executor
+        finally:
+            executor.shutdown(wait=False)
+
+    def submit(self, executor: Executor, trial: Trial) -> Future[Any]:
+        """Hand in a trial."""
+        order = self.order
+        parcel = Parcel(
+            trial=trial,
+            plugins=self.plugins,
+            data=order.data.absolute(),
+            run=self.run,
+            device=order.device,
+            trace=order.trace,
+            keep=order.keep,
+        )
+        return executor.submit(execute_away, parcel)
+
+    def outcome(self, trial: Trial, future: Future[Any]) -> Result:
+        """Store what a worker sent."""
+        from distributed import KilledWorker
+
+        try:
+            delivery: Delivery = future.result()
+        except KilledWorker as error:
+            raise WorkerLostError(self.died) from error
+        except CancelledError as error:
+            raise RunError("The connection to the scheduler is lost.") from error
+        except ModuleNotFoundError as error:
+            raise RunError(f"A worker cannot import what it needs ({error}): install oodbench there.") from error
+        result, today = delivery.result, identity(self.order.plugins, trial)
+        if result["status"] == "done" and is_stale(result, today):
+            other = ", ".join(key for key, value in today.items() if result.get(key) != value)
+            cause = RunError(
+                f"its worker has another {other} than this machine: install the same oodbench and data there"
+            )
+            result = failed(describe(trial, self.order.plugins, "cpu") | today, cause)
+        if delivery.folder is not None and result["status"] == "done":
+            with new_folder(self.order.store.run_folder(trial)) as folder:
+                unpack(delivery.folder, folder)
+        return finish(trial, self.order.store, result)
+
+    def reports(self) -> Iterator[tuple[Trial, int, int]]:
+        """Empty the queue."""
+        while not self.arrived.empty():
+            path, step, steps = self.arrived.get()
+            yield self.by_path[path], step, steps

@@ -1,0 +1,112 @@
+"""Trials in worker processes of this machine, one thread each."""
+
+from __future__ import annotations
+
+import os
+import queue
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor, Future
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import AbstractContextManager, contextmanager
+from multiprocessing.managers import SyncManager
+from pathlib import Path
+from typing import Any
+
+from oodbench.benchmark.backend import Backend, Order, Session, WorkerLostError
+from oodbench.benchmark.device import choose_device
+from oodbench.benchmark.plan import Trial
+from oodbench.benchmark.store import Result
+from oodbench.benchmark.task import Task, execute
+from oodbench.benchmark.workers import PROCESSES, follow_parent, interrupted_later, shared_arrays, worker_pool
+from oodbench.datasets.base import Dataset
+
+ATTEMPTS = 2
+
+
+class LocalBackend(Backend):
+    """Worker processes of this machine.
+
+    Parameters
+    ----------
+    jobs : int, optional
+        How many; by default one a core.
+    """
+
+    def __init__(self, jobs: int | None = None) -> None:
+        self.jobs = jobs
+        self.datasets: list[Dataset] = []
+
+    def places(self, trials: int) -> int:
+        """Give how many of `trials` trials run at a time."""
+        return min(self.jobs or os.cpu_count() or 1, max(trials, 1))
+
+    @contextmanager
+    def session(self, order: Order, trials: Sequence[Trial]) -> Iterator[Session]:
+        """Write the datasets to where all workers can map them; see `Backend.session`."""
+        choose_device(order.device)
+        names = sorted({trial.dataset for trial in trials})
+        self.datasets = [order.plugins.datasets[name](order.data) for name in names]
+        with shared_arrays(self.datasets, order.store.runs) as arrays, _progress() as progress:
+            yield LocalSession(order, arrays, progress, self.places(len(trials)))
+
+    def remarks(self) -> list[str]:
+        """Pass on what the datasets have to say."""
+        return [remark for dataset in self.datasets for remark in dataset.remarks()]
+
+
+class LocalSession(Session):
+    """See `LocalBackend`."""
+
+    attempts = ATTEMPTS
+    died = f"its process died {ATTEMPTS} times (killed, perhaps for lack of memory): try fewer --jobs"
+
+    def __init__(self, order: Order, arrays: Path, progress: Any, jobs: int) -> None:
+        self.order, self.arrays, self.progress, self.jobs = order, arrays, progress, jobs
+
+    def executor(self) -> AbstractContextManager[Executor]:
+        """Start the processes."""
+        return worker_pool(self.jobs)
+
+    def submit(self, executor: Executor, trial: Trial) -> Future[Any]:
+        """Hand in a trial."""
+        order = self.order
+        task = Task(
+            trial=trial,
+            store=order.store,
+            plugin_files=order.plugins.files,
+            arrays=self.arrays,
+            device=order.device,
+            trace=order.trace,
+            keep=order.keep,
+            since=order.since,
+            progress=self.progress,
+        )
+        return executor.submit(execute, task)
+
+    def outcome(self, trial: Trial, future: Future[Any]) -> Result:
+        """Give the result, which the worker has stored."""
+        try:
+            result: Result = future.result()
+        except BrokenProcessPool as error:
+            raise WorkerLostError(self.died) from error
+        return result
+
+    def reports(self) -> Iterator[tuple[Trial, int, int]]:
+        """Empty the queue."""
+        while True:
+            try:
+                yield self.progress.get_nowait()
+            except (queue.Empty, OSError, EOFError):
+                return
+
+
+@contextmanager
+def _progress() -> Iterator[Any]:
+    """Lend a queue for the workers' reports; each has its own connection to it, so that a dying one cannot jam it."""
+    manager = SyncManager(ctx=PROCESSES)
+    with interrupted_later():  # a process that nobody waits for any more complains
+        manager.start(follow_parent)
+    try:
+        yield manager.Queue()
+    finally:
+        manager.shutdown()

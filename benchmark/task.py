@@ -1,0 +1,131 @@
+"""What a worker process does: one trial."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Protocol
+
+from filelock import FileLock
+
+from oodbench.benchmark.classifier import classifier_of
+from oodbench.benchmark.device import choose_device
+from oodbench.benchmark.generation import Yardstick, yardstick_of
+from oodbench.benchmark.plan import Plugins, Trial, file_name
+from oodbench.benchmark.store import Result, Store, remove
+from oodbench.benchmark.store import partial as partial_file
+from oodbench.benchmark.trial import identity, is_stale, run_trial
+from oodbench.benchmark.workers import plugins_of, shared_part
+from oodbench.datasets.split import PROTOCOLS, one_vs_rest
+from oodbench.detectors.base import Monitor
+
+
+class Progress(Protocol):
+    """Takes reports: a trial, how many steps it has made, and of how many."""
+
+    def put(self, report: tuple[Trial, int, int]) -> None:
+        """Take a report."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """All that a worker process needs to know to run a trial; see `oodbench.benchmark.backend.Order`."""
+
+    trial: Trial
+    store: Store
+    plugin_files: tuple[Path, ...]
+    arrays: Path
+    device: str
+    trace: bool
+    keep: bool
+    since: float
+    progress: Progress
+
+
+def execute(task: Task) -> Result:
+    """Run a trial in this process, unless another run on the same folders has just done it, and store its result.
+
+    Parameters
+    ----------
+    task : Task
+        Which, and how.
+
+    Returns
+    -------
+    dict
+        The result.
+    """
+    trial, store = task.trial, task.store
+    reporter = _Reporter(trial, task.progress)
+    reporter.report(0, 1, {})
+    plugins = plugins_of(task.plugin_files)
+    with FileLock(_lock_file(store, trial)):
+        result = _done_meanwhile(task, plugins)
+        if result is None:
+            result = run_trial(
+                trial,
+                plugins,
+                (shared_part(task.arrays, trial.dataset, "train"), shared_part(task.arrays, trial.dataset, "test")),
+                store,
+                device=choose_device(task.device),
+                yardstick=partial(_yardstick, task.arrays, trial.dataset, trial.normal_class, trial.protocol),
+                listener=reporter,
+                trace=task.trace,
+            )
+        if not task.keep:
+            remove(store.run_folder(trial))
+    return result
+
+
+def _lock_file(store: Store, trial: Trial) -> Path:
+    """Where runs on the same folders see that a trial is being done."""
+    path = store.runs / ".locks" / "-".join((*trial.path.parts, "lock"))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def _done_meanwhile(task: Task, plugins: Plugins) -> Result | None:
+    """Give the result that another run on the same folders has stored since this run began, if there is one."""
+    trial, path = task.trial, task.store.result_path(task.trial)
+    if not path.is_file() or path.stat().st_mtime < task.since:
+        return None
+    result = task.store.read(trial)
+    if result is None or result["status"] != "done" or is_stale(result, identity(plugins, trial)):
+        return None
+    return result if not task.trace or (task.store.run_folder(trial) / "trace").exists() else None
+
+
+class _Reporter(Monitor):
+    """Sends a fit's progress to the process that shows it."""
+
+    def __init__(self, trial: Trial, progress: Progress) -> None:
+        self.trial = trial
+        self.progress = progress
+
+    def report(self, step: int, steps: int, measures: Mapping[str, float]) -> None:
+        del measures
+        with suppress(OSError, EOFError):  # a trial does not fail because nobody listens
+            self.progress.put((self.trial, step, steps))
+
+
+@lru_cache(maxsize=2)
+def _yardstick(arrays: Path, dataset: str, normal_class: int, protocol: str) -> Yardstick | None:
+    """Give the yardstick of a split, which the first process to need it leaves beside the arrays for the others.
+
+    There is none where images are tested that the classifier may have been trained on.
+    """
+    if not PROTOCOLS[protocol].tests_test_part_only or classifier_of(dataset) is None:
+        return None
+    path = arrays / f"{file_name(dataset)}-yardstick-{normal_class}.safetensors"
+    with FileLock(f"{path}.lock"):
+        if not path.is_file():
+            parts = (shared_part(arrays, dataset, "train"), shared_part(arrays, dataset, "test"))
+            made = yardstick_of(dataset, one_vs_rest(*parts, normal_class), normal_class)
+            assert made is not None
+            with partial_file(path) as temporary:
+                made.save(temporary)
+                temporary.replace(path)
+    return Yardstick.load(path, dataset, normal_class)
