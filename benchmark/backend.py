@@ -46,7 +46,19 @@ class Order:
 
 
 class WorkerLostError(RuntimeError):
-    """A trial's worker died before the trial was done."""
+    """A trial's worker died, or the connection to it, before the trial was done.
+
+    Parameters
+    ----------
+    message : str
+        What happened.
+    begun : bool
+        Whether the trial may have had a part in it.
+    """
+
+    def __init__(self, message: str, *, begun: bool = True) -> None:
+        super().__init__(message)
+        self.begun = begun
 
 
 class Session(ABC):
@@ -78,7 +90,7 @@ class Session(ABC):
         Raises
         ------
         WorkerLostError
-            Its worker died.
+            Its worker is lost.
         RunError
             The run cannot go on.
         OSError

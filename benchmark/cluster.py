@@ -14,6 +14,7 @@ import shutil
 import tarfile
 import tempfile
 import threading
+import time
 import uuid
 from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError, Executor, Future
@@ -200,7 +201,8 @@ class ClusterBackend(Backend):
             from distributed import Client, LocalCluster
         except ImportError as error:
             raise UsageError('--scheduler needs Dask: pip install "oodbench[dask]".') from error
-        logging.getLogger("distributed").setLevel(logging.CRITICAL)  # a run says itself what happens to its trials
+        for logger in ("distributed", "distributed.client"):  # a run says itself what happens to its trials
+            logging.getLogger(logger).setLevel(logging.CRITICAL)
         kind, _, number = self.address.partition(":")
         if kind == "local":
             if not number.isdecimal() or int(number) < 1:
@@ -209,7 +211,7 @@ class ClusterBackend(Backend):
                 n_workers=int(number),
                 threads_per_worker=1,
                 memory_limit=0,  # no limit: the operating system has one
-                dashboard_address=None,
+                dashboard_address=":0",  # any free port
                 silence_logs=logging.CRITICAL,
             )
         try:
@@ -268,16 +270,17 @@ class ClusterSession(Session):
         self.by_path = {str(trial.path): trial for trial in trials}
         self.arrived: queue.SimpleQueue[tuple[str, int, int]] = queue.SimpleQueue()
         self.plugins = tuple((path.name, path.read_text(encoding="utf-8")) for path in order.plugins.files)
-        client.subscribe_topic(self.run, lambda event: self.arrived.put(event[1]))
 
     @contextmanager
     def executor(self) -> Iterator[Executor]:
         """Lend the cluster's executor."""
+        self.client.subscribe_topic(self.run, lambda event: self.arrived.put(event[1]))
         executor = self.client.get_executor(pure=False)
         try:
             yield executor
         finally:
-            executor.shutdown(wait=False)
+            with suppress(Exception):  # the client may be closed
+                executor.shutdown(wait=False)
 
     def submit(self, executor: Executor, trial: Trial) -> Future[Any]:
         """Hand in a trial."""
@@ -302,20 +305,27 @@ class ClusterSession(Session):
         except KilledWorker as error:
             raise WorkerLostError(self.died) from error
         except CancelledError as error:
-            raise RunError("The connection to the scheduler is lost.") from error
+            if not self._connected():
+                raise RunError("The scheduler is gone.") from error
+            raise WorkerLostError("The connection to the scheduler was lost.", begun=False) from error
         except ModuleNotFoundError as error:
             raise RunError(f"A worker cannot import what it needs ({error}): install oodbench there.") from error
         result, today = delivery.result, identity(self.order.plugins, trial)
         if result["status"] == "done" and is_stale(result, today):
             other = ", ".join(key for key, value in today.items() if result.get(key) != value)
-            cause = RunError(
-                f"its worker has another {other} than this machine: install the same oodbench and data there"
-            )
+            cause = RunError(f"its worker has another {other} than here: install the same oodbench and data there")
             result = failed(describe(trial, self.order.plugins, "cpu") | today, cause)
         if delivery.folder is not None and result["status"] == "done":
             with new_folder(self.order.store.run_folder(trial)) as folder:
                 unpack(delivery.folder, folder)
         return finish(trial, self.order.store, result)
+
+    def _connected(self) -> bool:
+        """Wait until the client, which gives up its trials when a connection drops, has another one, or has none."""
+        end = time.monotonic() + 2 * SECONDS_TO_CONNECT
+        while self.client.status == "connecting" and time.monotonic() < end:
+            time.sleep(0.1)
+        return bool(self.client.status == "running")
 
     def reports(self) -> Iterator[tuple[Trial, int, int]]:
         """Empty the queue."""

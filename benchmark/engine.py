@@ -163,7 +163,7 @@ def _run_all(trials: Sequence[Trial], session: Session, order: Order, display: D
     attempts: dict[Trial, int] = {}
     while trials:
         running: set[Trial] = set()
-        lost: list[Trial] = []
+        lost: dict[Trial, bool] = {}
         with session.executor() as executor:
             pending: dict[Future[Any], Trial] = {session.submit(executor, trial): trial for trial in trials}
             while pending:
@@ -177,16 +177,16 @@ def _run_all(trials: Sequence[Trial], session: Session, order: Order, display: D
                     trial = pending.pop(future)
                     try:
                         result = session.outcome(trial, future)
-                    except WorkerLostError:
-                        lost.append(trial)
+                    except WorkerLostError as error:
+                        lost[trial] = error.begun
                         continue
                     running.discard(trial)
                     display.finished(trial, result)
                     yield result
         trials = []
-        for trial in lost:
+        for trial, suspect in lost.items():
             # where nothing had begun, starting a worker is what fails, and every trial is concerned
-            begun = trial in running or not running
+            begun = suspect and (trial in running or not running)
             attempts[trial] = attempts.get(trial, 0) + begun
             if attempts[trial] < session.attempts:
                 trials.append(trial)
