@@ -34,6 +34,8 @@ class Order:
         Whether run folders are kept.
     since : float
         When the run began, in seconds since 1970.
+    together : bool
+        Whether all classes of a detector are trained as one batched model, where it can be.
     """
 
     plugins: Plugins
@@ -43,6 +45,7 @@ class Order:
     trace: bool
     keep: bool
     since: float
+    together: bool = False
 
 
 class WorkerLostError(RuntimeError):

@@ -98,6 +98,9 @@ def run(
         typer.Option(help="Run on a Dask cluster: its scheduler's address, or local:N for N workers on this machine."),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    together: Annotated[
+        bool, typer.Option("--together", help="Train all classes of a detector as one batched model; for a GPU.")
+    ] = False,
     results_only: Annotated[
         bool, typer.Option("--results-only", help="Keep no run folders: no weights, scores and pictures.")
     ] = False,
@@ -146,6 +149,7 @@ def run(
         force=force,
         trace=trace,
         keep=not results_only,
+        together=together,
         display=make_display(console),
     )
     _say(f"Leaderboard: {leaderboard.update(store)}")

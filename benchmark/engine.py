@@ -48,6 +48,7 @@ def run(
     force: bool = False,
     trace: bool = False,
     keep: bool = True,
+    together: bool = False,
     display: Display | None = None,
 ) -> Summary:
     """Run the trials that are not done yet.
@@ -74,6 +75,9 @@ def run(
         Whether to watch the test images after every epoch.
     keep : bool
         Whether to keep run folders: weights, scores, pictures.
+    together : bool
+        Whether to train all classes of a detector as one batched model, where it can be (see
+        `oodbench.detectors.batched`).
     display : Display, optional
         Shows what happens.
 
@@ -99,11 +103,13 @@ def run(
     display = display or Display()
     if trace and not keep:
         raise UsageError("A trace is kept in the run folder: leave out --trace, or --results-only.")
+    if together and (trace or scheduler):
+        raise UsageError("--together goes with neither --trace, which asks for scores in the midst, nor --scheduler.")
     for protocol in {trial.protocol for trial in trials} - {store.protocol}:
         raise UsageError(
             f"Results of the protocol {protocol} go into a store of their own: Store.at(out, {protocol!r})."
         )
-    order = Order(plugins, store, data, device, trace, keep, since=time.time())
+    order = Order(plugins, store, data, device, trace, keep, time.time(), together)
     store.prepare()
     todo, stale = _missing(trials, plugins, store, force=force, trace=trace)
     summary = Summary(skipped=len(trials) - len(todo))

@@ -8,17 +8,19 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, Future
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from multiprocessing.managers import SyncManager
 from pathlib import Path
 from typing import Any
 
 from oodbench.benchmark.backend import Backend, Order, Session, WorkerLostError
 from oodbench.benchmark.device import choose_device
-from oodbench.benchmark.plan import Trial
+from oodbench.benchmark.plan import Plugins, Trial
 from oodbench.benchmark.store import Result
 from oodbench.benchmark.task import Task, execute
 from oodbench.benchmark.workers import PROCESSES, follow_parent, interrupted_later, shared_arrays, worker_pool
 from oodbench.datasets.base import Dataset
+from oodbench.detectors.batched import can_train_together
 
 ATTEMPTS = 2
 
@@ -47,7 +49,7 @@ class LocalBackend(Backend):
         names = sorted({trial.dataset for trial in trials})
         self.datasets = [order.plugins.datasets[name](order.data) for name in names]
         with shared_arrays(self.datasets, order.store.runs) as arrays, _progress() as progress:
-            yield LocalSession(order, arrays, progress, self.places(len(trials)))
+            yield LocalSession(order, arrays, progress, self.places(len(trials)), trials)
 
     def remarks(self) -> list[str]:
         """Pass on what the datasets have to say."""
@@ -60,8 +62,9 @@ class LocalSession(Session):
     attempts = ATTEMPTS
     died = f"its process died {ATTEMPTS} times (killed, perhaps for lack of memory): try fewer --jobs"
 
-    def __init__(self, order: Order, arrays: Path, progress: Any, jobs: int) -> None:
+    def __init__(self, order: Order, arrays: Path, progress: Any, jobs: int, trials: Sequence[Trial]) -> None:
         self.order, self.arrays, self.progress, self.jobs = order, arrays, progress, jobs
+        self.together: dict[Trial, tuple[Trial, ...]] = batches(trials, order.plugins) if order.together else {}
 
     def executor(self) -> AbstractContextManager[Executor]:
         """Start the processes."""
@@ -80,6 +83,7 @@ class LocalSession(Session):
             keep=order.keep,
             since=order.since,
             progress=self.progress,
+            together=self.together.get(trial, ()),
         )
         return executor.submit(execute, task)
 
@@ -98,6 +102,28 @@ class LocalSession(Session):
                 yield self.progress.get_nowait()
             except (queue.Empty, OSError, EOFError):
                 return
+
+
+def batches(trials: Sequence[Trial], plugins: Plugins) -> dict[Trial, tuple[Trial, ...]]:
+    """Find trials whose networks can be trained as one: all classes of a detector, with one seed.
+
+    Parameters
+    ----------
+    trials : sequence of Trial
+        What is to be run.
+    plugins : Plugins
+        Where their detectors are found.
+
+    Returns
+    -------
+    dict of Trial to tuple of Trial
+        For each such trial those that are trained with it, itself among them.
+    """
+    groups: dict[Trial, list[Trial]] = {}
+    for trial in trials:
+        if can_train_together(plugins.detectors[trial.detector]):
+            groups.setdefault(replace(trial, normal_class=-1), []).append(trial)
+    return {trial: tuple(group) for group in groups.values() for trial in group}
 
 
 @contextmanager

@@ -7,9 +7,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, cast
 
 from filelock import FileLock
+from torch import Tensor
 
 from oodbench.benchmark.classifier import classifier_of
 from oodbench.benchmark.device import choose_device
@@ -17,10 +18,13 @@ from oodbench.benchmark.generation import Yardstick, yardstick_of
 from oodbench.benchmark.plan import Plugins, Trial, file_name
 from oodbench.benchmark.store import Result, Store, remove
 from oodbench.benchmark.store import partial as partial_file
-from oodbench.benchmark.trial import identity, is_stale, run_trial
+from oodbench.benchmark.trial import identity, is_stale, make_detector, run_trial
 from oodbench.benchmark.workers import plugins_of, shared_part
-from oodbench.datasets.split import PROTOCOLS, one_vs_rest
+from oodbench.datasets.base import Part
+from oodbench.datasets.split import PROTOCOLS, as_float, one_vs_rest
 from oodbench.detectors.base import Monitor
+from oodbench.detectors.batched import Trained, train_together
+from oodbench.detectors.neural import Neural
 
 
 class Progress(Protocol):
@@ -32,7 +36,10 @@ class Progress(Protocol):
 
 @dataclass(frozen=True)
 class Task:
-    """All that a worker process needs to know to run a trial; see `oodbench.benchmark.backend.Order`."""
+    """All that a worker process needs to know to run a trial; see `oodbench.benchmark.backend.Order`.
+
+    What it has in `together` are the trials, this one among them, whose networks are trained as one.
+    """
 
     trial: Trial
     store: Store
@@ -43,6 +50,7 @@ class Task:
     keep: bool
     since: float
     progress: Progress
+    together: tuple[Trial, ...] = ()
 
 
 def execute(task: Task) -> Result:
@@ -68,10 +76,11 @@ def execute(task: Task) -> Result:
             result = run_trial(
                 trial,
                 plugins,
-                (shared_part(task.arrays, trial.dataset, "train"), shared_part(task.arrays, trial.dataset, "test")),
+                _parts(task.arrays, trial.dataset),
                 store,
                 device=choose_device(task.device),
                 yardstick=partial(_yardstick, task.arrays, trial.dataset, trial.normal_class, trial.protocol),
+                trained=partial(_trained, task, plugins),
                 listener=reporter,
                 trace=task.trace,
             )
@@ -98,12 +107,17 @@ def _done_meanwhile(task: Task, plugins: Plugins) -> Result | None:
     return result if not task.trace or (task.store.run_folder(trial) / "trace").exists() else None
 
 
+def _parts(arrays: Path, dataset: str) -> tuple[Part, Part]:
+    return shared_part(arrays, dataset, "train"), shared_part(arrays, dataset, "test")
+
+
 class _Reporter(Monitor):
     """Sends a fit's progress to the process that shows it."""
 
-    def __init__(self, trial: Trial, progress: Progress) -> None:
+    def __init__(self, trial: Trial, progress: Progress, validation: Tensor | None = None) -> None:
         self.trial = trial
         self.progress = progress
+        self.validation = validation if validation is not None and len(validation) else None
 
     def report(self, step: int, steps: int, measures: Mapping[str, float]) -> None:
         del measures
@@ -122,10 +136,38 @@ def _yardstick(arrays: Path, dataset: str, normal_class: int, protocol: str) -> 
     path = arrays / f"{file_name(dataset)}-yardstick-{normal_class}.safetensors"
     with FileLock(f"{path}.lock"):
         if not path.is_file():
-            parts = (shared_part(arrays, dataset, "train"), shared_part(arrays, dataset, "test"))
-            made = yardstick_of(dataset, one_vs_rest(*parts, normal_class), normal_class)
+            made = yardstick_of(dataset, one_vs_rest(*_parts(arrays, dataset), normal_class), normal_class)
             assert made is not None
             with partial_file(path) as temporary:
                 made.save(temporary)
                 temporary.replace(path)
     return Yardstick.load(path, dataset, normal_class)
+
+
+def _trained(task: Task, plugins: Plugins) -> Trained | None:
+    """Give the trial's weights, if it is trained with others; the first process to need theirs trains them all."""
+    if not task.together:
+        return None
+    trial, device = task.trial, choose_device(task.device)
+    paths = {other: task.arrays / f"{'-'.join(other.path.parts)}.safetensors" for other in task.together}
+    with FileLock(task.arrays / f"{'-'.join(task.together[0].path.parts)}.lock"):
+        if not paths[trial].is_file():
+            parts = _parts(task.arrays, trial.dataset)
+            splits = [PROTOCOLS[other.protocol].split(*parts, other.normal_class, other.seed) for other in paths]
+            detectors = [make_detector(plugins, other, device) for other in paths]
+            for path, trained in zip(
+                paths.values(),
+                train_together(
+                    cast(list[Neural], detectors),  # as the engine has asked `can_train_together`
+                    [as_float(split.train) for split in splits],
+                    monitors=[
+                        _Reporter(other, task.progress, as_float(split.validation))
+                        for other, split in zip(paths, splits, strict=True)
+                    ],
+                ),
+                strict=True,
+            ):
+                with partial_file(path) as temporary:
+                    trained.save(temporary)
+                    temporary.replace(path)
+    return Trained.load(paths[trial])

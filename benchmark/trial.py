@@ -34,6 +34,7 @@ from oodbench.benchmark.trace import Trace
 from oodbench.datasets.base import Part
 from oodbench.datasets.split import PROTOCOLS, Split, as_float
 from oodbench.detectors.base import Detector, Monitor
+from oodbench.detectors.batched import Trained, adopt
 
 SAMPLES_SHOWN = 64
 """In a run folder."""
@@ -130,6 +131,7 @@ def run_trial(
     *,
     device: str = "cpu",
     yardstick: Callable[[], Yardstick | None] = lambda: None,
+    trained: Callable[[], Trained | None] = lambda: None,
     listener: Monitor | None = None,
     trace: bool = False,
 ) -> Result:
@@ -149,6 +151,8 @@ def run_trial(
         ``cpu`` or ``cuda``.
     yardstick : callable, optional
         Gives what its samples are measured with.
+    trained : callable, optional
+        Gives its network's weights, if they were trained together with others'.
     listener : Monitor, optional
         Hears of the fit's progress.
     trace : bool
@@ -169,10 +173,16 @@ def run_trial(
         about |= identity(plugins, trial)
         split = PROTOCOLS[trial.protocol].split(*parts, trial.normal_class, trial.seed)
         detector = make_detector(plugins, trial, device)
+        together = trained()
+        if together is not None:
+            adopt(detector, together)
+            about["environment"]["trained_together"] = together.count
         watch = Trace(detector, split) if trace else None
         recorder = Recorder(as_float(split.validation), listener or Monitor(), watch)
         with new_folder(store.run_folder(trial)) as folder:
             measured, scores = _measure(detector, split, recorder)
+            if together is not None:
+                measured["fit_seconds"] = round(measured["fit_seconds"] + together.seconds, 3)
             if watch is not None and watch.rows:
                 measured["oracle"] = watch.oracle()
             _fill(folder, detector, split, scores, recorder, trial)

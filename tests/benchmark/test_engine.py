@@ -265,6 +265,31 @@ def test_interrupted(tmp_path: Path) -> None:
     assert not list(tmp_path.rglob(f"{PARTIAL}*"))
 
 
+def test_trained_together(plugins: Plugins, tmp_path: Path) -> None:
+    """All classes as one batched model: the same result as one at a time, where the steps are as many; and said so."""
+    trials = [Trial("digits", name, k, 0, QUICK) for k in (1, 2, 3) for name in ("ae", "pca")]
+    steps = Steps()
+    summary = run(trials, plugins, tmp_path / "together", together=True, display=steps)
+    assert (summary.done, summary.failed) == (6, [])
+    assert (trials[0], 3, 3) in steps.seen
+    run(trials, plugins, tmp_path / "alone")
+    for trial in trials:
+        together, alone = (Store.at(tmp_path / place).read(trial) for place in ("together", "alone"))
+        assert together is not None
+        assert alone is not None
+        assert together["environment"].get("trained_together") == (3 if trial.detector == "ae" else None)
+        assert together["auroc"] == pytest.approx(alone["auroc"], abs=1e-4)
+        folders = [Store.at(tmp_path / place).run_folder(trial) for place in ("together", "alone")]
+        assert {path.name for path in folders[0].iterdir()} == {path.name for path in folders[1].iterdir()}
+    histories = [
+        pd.read_csv(Store.at(tmp_path / place).run_folder(trials[0]) / "history.csv") for place in ("together", "alone")
+    ]
+    assert list(histories[0].columns) == list(histories[1].columns)
+    assert np.allclose(histories[0], histories[1], rtol=1e-3)
+    with pytest.raises(UsageError, match="--together goes with neither --trace"):
+        run(trials, plugins, tmp_path / "together", together=True, trace=True)
+
+
 def test_missing_data_stops_before_anything_runs(
     plugins: Plugins, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
