@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 FOLDER = Path(__file__).with_name("classifiers")
 WIDTHS = (24, 48, 96, 192)
@@ -132,4 +133,15 @@ def classifier_of(dataset: str) -> Classifier | None:
     weights = load_file(path_of(dataset))
     network = Network(weights["body.0.0.weight"].shape[1], len(weights["head.weight"]))
     network.load_state_dict(weights)
-    return Classifier(network.eval().to(memory_format=torch.channels_last), digest)
+    network = fused(network.eval())
+    return Classifier(network.to(memory_format=torch.channels_last), digest)
+
+
+def fused(network: Network) -> Network:
+    """Fold the normalisations of a network in evaluation mode into its convolutions: it gives the same, faster."""
+    for layer in network.modules():
+        if isinstance(layer, nn.Sequential) and len(layer) > 1 and isinstance(layer[1], nn.BatchNorm2d):
+            convolution = layer[0]
+            assert isinstance(convolution, nn.Conv2d)
+            layer[0], layer[1] = fuse_conv_bn_eval(convolution, layer[1]), nn.Identity()
+    return network

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import signal
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -25,6 +27,7 @@ class Bench(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         """Run a verb."""
+        _heed_one_interruption()
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
@@ -453,6 +456,17 @@ def _say(text: str, style: str | None = None) -> None:
 
 def _complain(text: str) -> None:
     Console(stderr=True).print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+def _heed_one_interruption() -> None:
+    """Let the first Ctrl-C end the command, and further ones not disturb what is then cleared away."""
+
+    def interrupt(*_: object) -> None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, interrupt)
 
 
 def _is_bad_input(error: ValueError) -> bool:

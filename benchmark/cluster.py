@@ -111,6 +111,7 @@ def execute_away(parcel: Parcel) -> Delivery:
                 keep=parcel.keep,
                 since=0.0,
                 progress=Topic(parcel.run),
+                kept=here,
             )
             try:
                 dataset = plugins.datasets[trial.dataset](Path(os.environ.get("OODBENCH_DATA", parcel.data)))

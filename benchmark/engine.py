@@ -118,14 +118,17 @@ def run(
         return summary
     backend = _backend(jobs, scheduler)
     display.begin(len(trials), len(todo), stale, backend.places(len(todo)))
-    with backend.session(order, todo) as session:
-        for remark in backend.remarks():
-            display.remark(remark)
-        with display:
-            for result in _run_all(todo, session, order, display):
-                summary.done += 1
-                if result["status"] == "failed":
-                    summary.failed.append(result)
+    try:
+        with backend.session(order, todo) as session:
+            for remark in backend.remarks():
+                display.remark(remark)
+            with display:
+                for result in _run_all(todo, session, order, display):
+                    summary.done += 1
+                    if result["status"] == "failed":
+                        summary.failed.append(result)
+    finally:
+        store.clear()  # after workers that were killed
     return summary
 
 

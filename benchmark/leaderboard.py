@@ -78,17 +78,18 @@ def update(store: Store) -> Path:
     UsageError
         There are no results.
     """
-    statistics = _statistics(store)
-    folder = store.leaderboard / "plots"
-    folder.mkdir(parents=True, exist_ok=True)
-    plots = plots_of(statistics, store)
-    for plot in plots:
-        if plot.draw is not None:
-            plot.save(folder / plot.name)
-    for path in _outdated(folder, plots):
-        path.unlink()
-    for name, text in _texts(statistics, store, plots).items():
-        write_text(store.leaderboard / name, text)
+    with store.lock("leaderboard"):  # or a slower run that read less would have the last word
+        statistics = _statistics(store)
+        folder = store.leaderboard / "plots"
+        folder.mkdir(parents=True, exist_ok=True)
+        plots = plots_of(statistics, store)
+        for plot in plots:
+            if plot.draw is not None:
+                plot.save(folder / plot.name)
+        for path in _outdated(folder, plots):
+            path.unlink()
+        for name, text in _texts(statistics, store, plots).items():
+            write_text(store.leaderboard / name, text)
     return store.leaderboard / "README.md"
 
 

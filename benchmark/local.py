@@ -83,6 +83,7 @@ class LocalSession(Session):
             keep=order.keep,
             since=order.since,
             progress=self.progress,
+            kept=order.store.runs / ".yardsticks",
             together=self.together.get(trial, ()),
         )
         return executor.submit(execute, task)

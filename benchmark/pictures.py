@@ -97,10 +97,11 @@ def draw_histogram(path: Path, scores: NDArray[np.float32], is_ood: NDArray[np.b
     with figure(path) as axes:
         for name, chosen, colour in (("normal", ~is_ood, NORMAL_COLOUR), ("OOD", is_ood, OOD_COLOUR)):
             values = np.clip(scores[chosen], bins[0], bins[-1])
-            axes.hist(values, bins, density=True, alpha=0.6, color=colour, label=f"{name} ({chosen.sum():,})")
+            style = {"histtype": "stepfilled", "alpha": 0.6, "color": colour}
+            axes.hist(values, bins, density=True, label=f"{name} ({chosen.sum():,})", **style)
         axes.set(title=title, xlabel="score (higher is more out-of-distribution)", yticks=[], ylabel="density")
         axes.spines["left"].set_visible(False)
-        axes.legend(frameon=False)
+        axes.legend(loc="upper right", frameon=False)
 
 
 def draw_history(path: Path, history: Sequence[dict[str, float]], title: str) -> None:
@@ -130,7 +131,7 @@ def _lines(axes: Axes, rows: Sequence[dict[str, float]], names: dict[str, str]) 
         if known:
             axes.plot([row["step"] for row in known], [row[key] for row in known], label=name, color=colour)
     if axes.lines:
-        axes.legend(frameon=False)
+        axes.legend(loc="upper right", frameon=False)
 
 
 def draw_reconstructions(path: Path, detector: Detector, split: Split) -> None:

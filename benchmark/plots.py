@@ -216,7 +216,8 @@ def draw_roc_panels(path: Path, *, statistics: Statistics, dataset: str, runs: d
                         pictures.draw_curve(one, stored["score"], stored["is_ood"], detector, linewidth=1.2)
             one.set_title(f"normal: {name}", fontsize=10)
             one.set_aspect("equal")
-            one.legend(loc="lower right", fontsize=7, frameon=False, handlelength=1)
+            if any(normal_class == label for _, normal_class in runs):
+                one.legend(loc="lower right", fontsize=7, frameon=False, handlelength=1)
         axes[0, 0].figure.supxlabel("normal images flagged", fontsize=10)
         axes[0, 0].figure.supylabel("OOD images flagged", fontsize=10)
 

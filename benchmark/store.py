@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from filelock import FileLock
 
 from oodbench.benchmark.errors import UsageError
 from oodbench.benchmark.metrics import GENERATION
@@ -82,7 +83,7 @@ class Store:
         return self.runs / trial.path
 
     def prepare(self) -> None:
-        """Make the folders, and clear away what interrupted writes of ended processes left behind.
+        """Make the folders, and `clear` them.
 
         Raises
         ------
@@ -98,9 +99,20 @@ class Store:
                 raise UsageError(
                     f"{folder} cannot be written to ({error.strerror}): choose another folder with --out."
                 ) from error
+        self.clear()
+
+    def clear(self) -> None:
+        """Clear away what interrupted writes of ended processes left behind."""
+        for folder in (self.results, self.runs):
             for left in sorted(folder.rglob(f"{PARTIAL}*")):
                 if not _is_running(int(left.name.removeprefix(PARTIAL).partition("-")[0])):
                     remove(left)
+
+    def lock(self, name: str) -> FileLock:
+        """Give a lock that all processes respect that work on these folders."""
+        folder = self.runs / ".locks"
+        folder.mkdir(parents=True, exist_ok=True)
+        return FileLock(folder / f"{name}.lock")
 
     def read(self, trial: Trial) -> Result | None:
         """Give the stored result of a trial, if there is one."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import inspect
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,7 +14,8 @@ from typing import Protocol, cast
 from filelock import FileLock
 from torch import Tensor
 
-from oodbench.benchmark.classifier import classifier_of
+from oodbench.benchmark import classifier, generation
+from oodbench.benchmark.classifier import classifier_of, digest_of
 from oodbench.benchmark.device import choose_device
 from oodbench.benchmark.generation import Yardstick, yardstick_of
 from oodbench.benchmark.plan import Plugins, Trial, file_name
@@ -20,6 +23,7 @@ from oodbench.benchmark.store import Result, Store, remove
 from oodbench.benchmark.store import partial as partial_file
 from oodbench.benchmark.trial import identity, is_stale, make_detector, run_trial
 from oodbench.benchmark.workers import plugins_of, shared_part
+from oodbench.datasets import split
 from oodbench.datasets.base import Part
 from oodbench.datasets.split import PROTOCOLS, as_float, one_vs_rest
 from oodbench.detectors.base import Monitor
@@ -38,7 +42,8 @@ class Progress(Protocol):
 class Task:
     """All that a worker process needs to know to run a trial; see `oodbench.benchmark.backend.Order`.
 
-    What it has in `together` are the trials, this one among them, whose networks are trained as one.
+    In `kept` lies what serves later runs too. What it has in `together` are the trials, this one among them, whose
+    networks are trained as one.
     """
 
     trial: Trial
@@ -50,6 +55,7 @@ class Task:
     keep: bool
     since: float
     progress: Progress
+    kept: Path
     together: tuple[Trial, ...] = ()
 
 
@@ -70,7 +76,7 @@ def execute(task: Task) -> Result:
     reporter = _Reporter(trial, task.progress)
     reporter.report(0, 1, {})
     plugins = plugins_of(task.plugin_files)
-    with FileLock(_lock_file(store, trial)):
+    with store.lock("-".join(trial.path.parts)):
         result = _done_meanwhile(task, plugins)
         if result is None:
             result = run_trial(
@@ -79,7 +85,9 @@ def execute(task: Task) -> Result:
                 _parts(task.arrays, trial.dataset),
                 store,
                 device=choose_device(task.device),
-                yardstick=partial(_yardstick, task.arrays, trial.dataset, trial.normal_class, trial.protocol),
+                yardstick=partial(
+                    _yardstick, task.arrays, task.kept, trial.dataset, trial.normal_class, trial.protocol
+                ),
                 trained=partial(_trained, task, plugins),
                 listener=reporter,
                 trace=task.trace,
@@ -87,13 +95,6 @@ def execute(task: Task) -> Result:
         if not task.keep:
             remove(store.run_folder(trial))
     return result
-
-
-def _lock_file(store: Store, trial: Trial) -> Path:
-    """Where runs on the same folders see that a trial is being done."""
-    path = store.runs / ".locks" / "-".join((*trial.path.parts, "lock"))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return path
 
 
 def _done_meanwhile(task: Task, plugins: Plugins) -> Result | None:
@@ -126,14 +127,15 @@ class _Reporter(Monitor):
 
 
 @lru_cache(maxsize=2)
-def _yardstick(arrays: Path, dataset: str, normal_class: int, protocol: str) -> Yardstick | None:
-    """Give the yardstick of a split, which the first process to need it leaves beside the arrays for the others.
+def _yardstick(arrays: Path, kept: Path, dataset: str, normal_class: int, protocol: str) -> Yardstick | None:
+    """Give the yardstick of a split, which the first process to need it leaves for the others, and for later runs.
 
     There is none where images are tested that the classifier may have been trained on.
     """
     if not PROTOCOLS[protocol].tests_test_part_only or classifier_of(dataset) is None:
         return None
-    path = arrays / f"{file_name(dataset)}-yardstick-{normal_class}.safetensors"
+    kept.mkdir(parents=True, exist_ok=True)
+    path = kept / f"{file_name(dataset)}-{normal_class}-{digest_of(dataset)}-{_code_of_yardsticks()}.safetensors"
     with FileLock(f"{path}.lock"):
         if not path.is_file():
             made = yardstick_of(dataset, one_vs_rest(*_parts(arrays, dataset), normal_class), normal_class)
@@ -142,6 +144,12 @@ def _yardstick(arrays: Path, dataset: str, normal_class: int, protocol: str) -> 
                 made.save(temporary)
                 temporary.replace(path)
     return Yardstick.load(path, dataset, normal_class)
+
+
+def _code_of_yardsticks() -> str:
+    """Hash the code that makes a yardstick: one that other code made is not used again."""
+    sources = [inspect.getsource(module) for module in (classifier, generation, split)]
+    return hashlib.sha256("".join(sources).encode()).hexdigest()[:12]
 
 
 def _trained(task: Task, plugins: Plugins) -> Trained | None:
@@ -159,10 +167,10 @@ def _trained(task: Task, plugins: Plugins) -> Trained | None:
                 paths.values(),
                 train_together(
                     cast(list[Neural], detectors),  # as the engine has asked `can_train_together`
-                    [as_float(split.train) for split in splits],
+                    [as_float(own.train) for own in splits],
                     monitors=[
-                        _Reporter(other, task.progress, as_float(split.validation))
-                        for other, split in zip(paths, splits, strict=True)
+                        _Reporter(other, task.progress, as_float(own.validation))
+                        for other, own in zip(paths, splits, strict=True)
                     ],
                 ),
                 strict=True,

@@ -87,10 +87,8 @@ def worker_pool(jobs: int) -> Iterator[ProcessPoolExecutor]:
     try:
         yield pool
     except BaseException:
-        with interrupted_later():  # impatient users press Ctrl-C again
-            for child in set(multiprocessing.active_children()) - others:
-                child.kill()
-            pool.shutdown(wait=True, cancel_futures=True)
+        for child in set(multiprocessing.active_children()) - others:
+            child.kill()
         raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)

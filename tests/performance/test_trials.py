@@ -1,0 +1,63 @@
+"""Where the time of a trial goes that runs as in a worker process."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from oodbench.benchmark import task
+from oodbench.benchmark.generation import Yardstick
+from oodbench.benchmark.plan import Plugins, Trial
+from oodbench.benchmark.store import Result, Store
+from oodbench.benchmark.trial import run_trial
+from oodbench.benchmark.workers import plugins_of, shared_part
+from tests.performance.phases import REST, watch
+from tests.performance.results import Results
+from tests.performance.settings import NORMAL_CLASS, Cell, Settings
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    store = Store.at(tmp_path_factory.mktemp("out"))
+    store.prepare()
+    return store
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _warm(arrays: Path, store: Store) -> None:
+    """Import what a process imports in its first trial only."""
+    _run(Trial("digits", "ae", NORMAL_CLASS, 0, (("epochs", 1),)), arrays, store)
+
+
+def test_phases(
+    cell: Cell,
+    plugins: Plugins,
+    arrays: Path,
+    store: Store,
+    settings: Settings,
+    results: Results,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stopwatch = watch(plugins.detectors[cell.detector], monkeypatch)
+    trial = Trial(cell.dataset, cell.detector, NORMAL_CLASS, 0, settings.changes)
+    total, result = _run(trial, arrays, store)
+    results.add("trials", **cell.columns, epochs=result["hyperparameters"]["epochs"], seconds=total)
+    phases = {**stopwatch.seconds, REST: total - sum(stopwatch.seconds.values())}
+    for phase, seconds in phases.items():
+        results.add("phases", **cell.columns, phase=phase, seconds=seconds)
+
+
+def _run(trial: Trial, arrays: Path, store: Store) -> tuple[float, Result]:
+    """Run a trial; give the seconds that it took, and its result."""
+    parts = (shared_part(arrays, trial.dataset, "train"), shared_part(arrays, trial.dataset, "test"))
+
+    def yardstick() -> Yardstick | None:
+        return task._yardstick(arrays, store.runs, trial.dataset, trial.normal_class, trial.protocol)
+
+    start = time.perf_counter()
+    result = run_trial(trial, plugins_of(()), parts, store, yardstick=yardstick)
+    seconds = time.perf_counter() - start
+    assert result["status"] == "done", result
+    return seconds, result
