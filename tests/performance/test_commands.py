@@ -49,7 +49,7 @@ def test_start(
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_memory(command: Command, settings: Settings, results: Results, tmp_path: Path) -> None:
     memory = Memory()
-    detectors = settings.options("ae", "memvae")
+    detectors = [*settings.options("ae", "memvae"), "--detector", "kde", "--detector", "ocsvm"]
     run = ["run", *ON_IMAGES, "--class", str(NORMAL_CLASS), *detectors, "--jobs", str(WORKERS), "--out", str(tmp_path)]
     command.run(run, memory.look)
     assert sum(name.startswith("worker") for name in memory.peak) == WORKERS, memory.peak
