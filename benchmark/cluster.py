@@ -9,14 +9,17 @@ from __future__ import annotations
 import io
 import logging
 import os
+import platform
 import queue
 import shutil
+import signal
 import tarfile
 import tempfile
 import threading
 import time
+import traceback
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError, Executor, Future
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -28,11 +31,10 @@ from filelock import FileLock
 from oodbench.benchmark.backend import Backend, Order, Session, WorkerLostError
 from oodbench.benchmark.errors import RunError, UsageError
 from oodbench.benchmark.plan import Trial, file_name
-from oodbench.benchmark.store import Result, Store, new_folder, write_text
+from oodbench.benchmark.store import Result, Store, new_folder, remove, write_text
 from oodbench.benchmark.task import Task, execute
-from oodbench.benchmark.trial import describe, failed, finish, identity, is_stale
+from oodbench.benchmark.trial import describe, finish, identity
 from oodbench.benchmark.workers import plugins_of, use_one_thread, write_arrays
-from oodbench.datasets.base import DatasetError
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -51,7 +53,9 @@ class Parcel:
     plugins : tuple of (str, str)
         Names and texts of local plugin files.
     data : Path
-        Where datasets lie, unless the worker's environment says otherwise.
+        Where datasets lie.
+    away : bool
+        Whether the worker may be on another machine, whose environment says where datasets lie there.
     run : str
         Names the run, and the topic under which its progress is reported.
     device, trace, keep
@@ -61,6 +65,7 @@ class Parcel:
     trial: Trial
     plugins: tuple[tuple[str, str], ...]
     data: Path
+    away: bool
     run: str
     device: str
     trace: bool
@@ -78,6 +83,8 @@ class Delivery:
 # ---------------------------------------------------------------------- in the worker
 
 _turn = threading.Lock()
+_ended: set[str] = set()
+"""Runs whose trials nobody waits for any more."""
 
 
 def execute_away(parcel: Parcel) -> Delivery:
@@ -95,35 +102,51 @@ def execute_away(parcel: Parcel) -> Delivery:
     Delivery
     """
     with _turn:
+        if parcel.run in _ended:
+            raise CancelledError("The run has ended.")
         use_one_thread()
-        here, trial = folder_of(parcel.run), parcel.trial
-        files = _unpack_plugins(parcel.plugins, here)
-        plugins = plugins_of(files)
-        with tempfile.TemporaryDirectory(dir=here) as own:
-            store = Store.at(Path(own), trial.protocol)
-            task = Task(
-                trial=trial,
-                store=store,
-                plugin_files=files,
-                arrays=here,
-                device=parcel.device,
-                trace=parcel.trace,
-                keep=parcel.keep,
-                since=0.0,
-                progress=Topic(parcel.run),
-                kept=here,
-            )
-            try:
-                dataset = plugins.datasets[trial.dataset](Path(os.environ.get("OODBENCH_DATA", parcel.data)))
-                with FileLock(here / f"{file_name(trial.dataset)}.lock"):
-                    dataset.prepare()
-                    write_arrays(dataset, here)
-            except DatasetError as error:
-                result = failed({**describe(trial, plugins, "cpu"), **identity(plugins, trial)}, error)
-            else:
-                result = execute(task)
-            folder = store.run_folder(trial)
-            return Delivery(result, pack(folder) if folder.exists() else None)
+        try:
+            return _execute(parcel, folder_of(parcel.run))
+        except Exception as error:  # what is wrong with one worker is no reason to end the run
+            cause = f"on {platform.node()}: {type(error).__name__}: {error}"
+            return Delivery({"status": "failed", "error": cause, "traceback": traceback.format_exc()}, None)
+        finally:
+            if parcel.run in _ended:
+                clear(parcel.run)
+
+
+def _execute(parcel: Parcel, here: Path) -> Delivery:
+    """Run a trial in this worker, with `here` for what the run's trials on this machine share."""
+    trial = parcel.trial
+    files = _unpack_plugins(parcel.plugins, here)
+    plugins = plugins_of(files)
+    try:
+        plugins.detectors[trial.detector]
+    except UsageError as error:  # it may be in what cannot be loaded here
+        raise UsageError(
+            "; ".join([str(error), *(f"{broken.source}: {broken.cause}" for broken in plugins.broken)])
+        ) from error
+    data = Path(os.environ.get("OODBENCH_DATA", parcel.data)) if parcel.away else parcel.data
+    with tempfile.TemporaryDirectory(dir=here) as own:
+        store = Store.at(Path(own), trial.protocol)
+        task = Task(
+            trial=trial,
+            store=store,
+            plugin_files=files,
+            arrays=here,
+            device=parcel.device,
+            trace=parcel.trace,
+            keep=parcel.keep,
+            since=0.0,
+            progress=Topic(parcel.run),
+            kept=here,
+        )
+        dataset = plugins.datasets[trial.dataset](data)
+        with FileLock(here / f"{file_name(trial.dataset)}.lock"):
+            dataset.prepare()
+            write_arrays(dataset, here)
+        result, folder = execute(task), store.run_folder(trial)
+        return Delivery(result, pack(folder) if folder.exists() else None)
 
 
 def folder_of(run: str) -> Path:
@@ -134,12 +157,13 @@ def folder_of(run: str) -> Path:
 
 
 def clear(run: str) -> None:
-    """Remove a run's folder."""
+    """Begin no further trial of a run in this worker, and remove its folder."""
+    _ended.add(run)
     shutil.rmtree(folder_of(run), ignore_errors=True)
 
 
 def _unpack_plugins(plugins: Sequence[tuple[str, str]], folder: Path) -> tuple[Path, ...]:
-    paths = tuple(folder / name for name, _ in plugins)
+    paths = tuple(folder / "plugins" / str(number) / name for number, (name, _) in enumerate(plugins))
     for path, (_, text) in zip(paths, plugins, strict=True):
         if not path.is_file():
             write_text(path, text)
@@ -177,6 +201,56 @@ def unpack(archive: bytes, folder: Path) -> None:
 # ---------------------------------------------------------------------- here
 
 
+class ClientExecutor(Executor):
+    """The standard interface to a Dask client.
+
+    Dask's own loses a result, and leaves its future pending for ever, when the connection drops while it is fetched.
+
+    Parameters
+    ----------
+    client : Client
+        Whose workers run what is submitted.
+    """
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+        self.pending: set[Any] = set()
+
+    def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Hand in a call."""
+        future: Future[Any] = Future()
+        running = self.client.submit(function, *args, **kwargs, pure=False)
+        self.pending.add(running)
+
+        def fetch(done: Any) -> None:
+            try:
+                future.set_result(done.result())
+            except BaseException as error:  # it goes to whoever asks for the result
+                future.set_exception(error)
+            self.pending.discard(done)
+
+        running.add_done_callback(fetch)
+        return future
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Give up what is not done."""
+        with suppress(Exception):  # the client may be closed
+            self.client.cancel(list(self.pending))
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Ignore Ctrl-C until the block ends."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+
+
 class ClusterBackend(Backend):
     """The workers of a Dask scheduler.
 
@@ -208,16 +282,17 @@ class ClusterBackend(Backend):
         if kind == "local":
             if not number.isdecimal() or int(number) < 1:
                 raise UsageError(f"--scheduler {self.address}: say how many workers to start, as in local:4.")
-            self.cluster = LocalCluster(
-                n_workers=int(number),
-                threads_per_worker=1,
-                memory_limit=0,  # no limit: the operating system has one
-                dashboard_address=":0",  # any free port
-                silence_logs=logging.CRITICAL,
-            )
+            with uninterrupted():  # the workers inherit it, and leave Ctrl-C to this process
+                self.cluster = LocalCluster(
+                    n_workers=int(number),
+                    threads_per_worker=1,
+                    memory_limit=0,  # no limit: the operating system has one
+                    dashboard_address=":0",  # any free port
+                    silence_logs=logging.CRITICAL,
+                )
         try:
             return Client(self.cluster or self.address, timeout=SECONDS_TO_CONNECT)
-        except (OSError, TimeoutError, ValueError) as error:
+        except Exception as error:  # each kind of address has its own
             raise UsageError(
                 f"--scheduler {self.address}: no scheduler answers there ({' '.join(str(error).split())}): start one "
                 f"with `dask scheduler`, and give the address that it prints, such as tcp://10.0.0.1:8786."
@@ -243,7 +318,7 @@ class ClusterBackend(Backend):
     @contextmanager
     def session(self, order: Order, trials: Sequence[Trial]) -> Iterator[Session]:
         """Listen to the workers; see `Backend.session`."""
-        session = ClusterSession(order, self.client, trials)
+        session = ClusterSession(order, self.client, trials, away=self.cluster is None)
         try:
             yield session
         finally:
@@ -265,8 +340,8 @@ class ClusterSession(Session):
     """The scheduler itself tries again, elsewhere."""
     died = "every worker that tried it died (killed, perhaps for lack of memory): give the workers more memory"
 
-    def __init__(self, order: Order, client: Client, trials: Sequence[Trial]) -> None:
-        self.order, self.client = order, client
+    def __init__(self, order: Order, client: Client, trials: Sequence[Trial], *, away: bool) -> None:
+        self.order, self.client, self.away = order, client, away
         self.run = uuid.uuid4().hex[:12]
         self.by_path = {str(trial.path): trial for trial in trials}
         self.arrived: queue.SimpleQueue[tuple[str, int, int]] = queue.SimpleQueue()
@@ -276,12 +351,11 @@ class ClusterSession(Session):
     def executor(self) -> Iterator[Executor]:
         """Lend the cluster's executor."""
         self.client.subscribe_topic(self.run, lambda event: self.arrived.put(event[1]))
-        executor = self.client.get_executor(pure=False)
+        executor = ClientExecutor(self.client)
         try:
             yield executor
         finally:
-            with suppress(Exception):  # the client may be closed
-                executor.shutdown(wait=False)
+            executor.shutdown(wait=False)
 
     def submit(self, executor: Executor, trial: Trial) -> Future[Any]:
         """Hand in a trial."""
@@ -290,6 +364,7 @@ class ClusterSession(Session):
             trial=trial,
             plugins=self.plugins,
             data=order.data.absolute(),
+            away=self.away,
             run=self.run,
             device=order.device,
             trace=order.trace,
@@ -300,26 +375,42 @@ class ClusterSession(Session):
     def outcome(self, trial: Trial, future: Future[Any]) -> Result:
         """Store what a worker sent."""
         from distributed import KilledWorker
+        from distributed.client import ClosedClientError
+        from distributed.comm.core import CommClosedError
 
         try:
             delivery: Delivery = future.result()
         except KilledWorker as error:
             raise WorkerLostError(self.died) from error
-        except CancelledError as error:
+        except (CancelledError, CommClosedError, ClosedClientError) as error:
             if not self._connected():
                 raise RunError("The scheduler is gone.") from error
             raise WorkerLostError("The connection to the scheduler was lost.", begun=False) from error
-        except ModuleNotFoundError as error:
-            raise RunError(f"A worker cannot import what it needs ({error}): install oodbench there.") from error
-        result, today = delivery.result, identity(self.order.plugins, trial)
-        if result["status"] == "done" and is_stale(result, today):
+        except Exception as error:
+            cause = str(error).partition("\n")[0]
+            raise RunError(
+                f"The cluster cannot run trials ({type(error).__name__}: {cause}): install the same oodbench where the "
+                f"scheduler and the workers are."
+            ) from error
+        return self._store(trial, delivery)
+
+    def _store(self, trial: Trial, delivery: Delivery) -> Result:
+        order, result = self.order, delivery.result
+        if result["status"] == "done":
+            today = identity(order.plugins, trial)
             other = ", ".join(key for key, value in today.items() if result.get(key) != value)
-            cause = RunError(f"its worker has another {other} than here: install the same oodbench and data there")
-            result = failed(describe(trial, self.order.plugins, "cpu") | today, cause)
-        if delivery.folder is not None and result["status"] == "done":
-            with new_folder(self.order.store.run_folder(trial)) as folder:
-                unpack(delivery.folder, folder)
-        return finish(trial, self.order.store, result)
+            if other:
+                cause = f"its worker has another {other} than here: install the same oodbench and data there"
+                result = {"status": "failed", "error": cause}
+        if result["status"] == "failed":  # the worker may not even have known the detector
+            result = {**describe(trial, order.plugins, "cpu"), **result}
+        with order.store.lock(str(trial.path)):
+            if not order.keep:
+                remove(order.store.run_folder(trial))
+            elif delivery.folder is not None and result["status"] == "done":
+                with new_folder(order.store.run_folder(trial)) as folder:
+                    unpack(delivery.folder, folder)
+            return finish(trial, order.store, result)
 
     def _connected(self) -> bool:
         """Wait until the client, which gives up its trials when a connection drops, has another one, or has none."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
@@ -168,9 +169,11 @@ def _identity(trial: Trial, plugins: Plugins) -> Result:
 
 
 def _run_all(trials: Sequence[Trial], session: Session, order: Order, display: Display) -> Iterator[Result]:
-    """Run trials with an executor, and again with a new one those that a dying worker took with it."""
+    """Run trials with an executor, and again, with a new one, those that a dying worker took with it."""
     attempts: dict[Trial, int] = {}
-    while trials:
+    batches = deque([list(trials)])
+    while batches:
+        trials = batches.popleft()
         running: set[Trial] = set()
         lost: dict[Trial, bool] = {}
         with session.executor() as executor:
@@ -192,17 +195,20 @@ def _run_all(trials: Sequence[Trial], session: Session, order: Order, display: D
                     running.discard(trial)
                     display.finished(trial, result)
                     yield result
-        trials = []
+        together = []
         for trial, suspect in lost.items():
             # where nothing had begun, starting a worker is what fails, and every trial is concerned
-            begun = suspect and (trial in running or not running)
-            attempts[trial] = attempts.get(trial, 0) + begun
-            if attempts[trial] < session.attempts:
-                trials.append(trial)
-                continue
-            result = _give_up(trial, session.died, order)
-            display.finished(trial, result)
-            yield result
+            attempts[trial] = attempts.get(trial, 0) + (suspect and (trial in running or not running))
+            if attempts[trial] >= session.attempts:
+                result = _give_up(trial, session.died, order)
+                display.finished(trial, result)
+                yield result
+            elif suspect and trial in running:
+                batches.append([trial])  # alone, so that it takes no other trial with it if it is to blame
+            else:
+                together.append(trial)
+        if together:
+            batches.append(together)
 
 
 def _give_up(trial: Trial, cause: str, order: Order) -> Result:

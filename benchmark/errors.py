@@ -28,7 +28,7 @@ LEAST_ROOM = 16_000_000
 def check_room(folder: Path, error: Exception) -> None:
     """Raise OSError if an error came of a full disk.
 
-    Libraries wrap that cause in errors of their own, and what was half-written has been removed again by now.
+    Libraries wrap that cause in errors of their own, or say nothing of it; what was half-written may be removed by now.
 
     Parameters
     ----------
@@ -44,7 +44,8 @@ def check_room(folder: Path, error: Exception) -> None:
     """
     while not folder.exists():
         folder = folder.parent
-    if getattr(error, "errno", None) in NO_ROOM or shutil.disk_usage(folder).free < LEAST_ROOM:
+    said = any(reason in str(error) for reason in map(os.strerror, NO_ROOM))
+    if said or getattr(error, "errno", None) in NO_ROOM or shutil.disk_usage(folder).free < LEAST_ROOM:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder)) from error
 
 

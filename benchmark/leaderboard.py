@@ -78,6 +78,8 @@ def update(store: Store) -> Path:
     UsageError
         There are no results.
     """
+    if not store.results.is_dir():
+        raise _no_results(store)
     with store.lock("leaderboard"):  # or a slower run that read less would have the last word
         statistics = _statistics(store)
         folder = store.leaderboard / "plots"
@@ -138,8 +140,12 @@ def _outdated(folder: Path, plots: Sequence[Plot]) -> list[Path]:
 def _statistics(store: Store) -> Statistics:
     results = store.read_all()
     if not results:
-        raise UsageError(f"There are no results in {store.results} yet: run `bench run` first, or name --out.")
+        raise _no_results(store)
     return Statistics(results)
+
+
+def _no_results(store: Store) -> UsageError:
+    return UsageError(f"There are no results in {store.results} yet: run `bench run` first, or name --out.")
 
 
 def _texts(statistics: Statistics, store: Store, plots: Sequence[Plot]) -> dict[str, str]:

@@ -104,15 +104,17 @@ class Store:
     def clear(self) -> None:
         """Clear away what interrupted writes of ended processes left behind."""
         for folder in (self.results, self.runs):
-            for left in sorted(folder.rglob(f"{PARTIAL}*")):
-                if not _is_running(int(left.name.removeprefix(PARTIAL).partition("-")[0])):
-                    remove(left)
+            for parent, folders, files in os.walk(folder):  # which minds nothing that vanishes meanwhile
+                for name in [name for name in (*folders, *files) if name.startswith(PARTIAL)]:
+                    if not _is_running(int(name.removeprefix(PARTIAL).partition("-")[0])):
+                        remove(Path(parent, name))
+                folders[:] = [name for name in folders if not name.startswith(PARTIAL)]
 
     def lock(self, name: str) -> FileLock:
-        """Give a lock that all processes respect that work on these folders."""
-        folder = self.runs / ".locks"
-        folder.mkdir(parents=True, exist_ok=True)
-        return FileLock(folder / f"{name}.lock")
+        """Give a lock that all processes respect that work on these folders; the name may be a path."""
+        path = self.runs / ".locks" / f"{name}.lock"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return FileLock(path)
 
     def read(self, trial: Trial) -> Result | None:
         """Give the stored result of a trial, if there is one."""
@@ -238,7 +240,7 @@ def as_frame(results: list[Result]) -> pd.DataFrame:
 def partial(path: Path) -> Iterator[Path]:
     """Lend a name beside `path` to write to; what is left under it in the end is removed.
 
-    The name holds the process's number, by which `Store.prepare` knows what nobody will finish.
+    The name holds the process's number, by which `Store.clear` knows what nobody will finish.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{PARTIAL}{os.getpid()}-{path.name}")

@@ -26,7 +26,7 @@ from oodbench.benchmark.workers import plugins_of, shared_part
 from oodbench.datasets import split
 from oodbench.datasets.base import Part
 from oodbench.datasets.split import PROTOCOLS, as_float, one_vs_rest
-from oodbench.detectors.base import Monitor
+from oodbench.detectors.base import DetectorError, Monitor
 from oodbench.detectors.batched import Trained, train_together
 from oodbench.detectors.neural import Neural
 
@@ -76,7 +76,7 @@ def execute(task: Task) -> Result:
     reporter = _Reporter(trial, task.progress)
     reporter.report(0, 1, {})
     plugins = plugins_of(task.plugin_files)
-    with store.lock("-".join(trial.path.parts)):
+    with store.lock(str(trial.path)):
         result = _done_meanwhile(task, plugins)
         if result is None:
             result = run_trial(
@@ -92,8 +92,8 @@ def execute(task: Task) -> Result:
                 listener=reporter,
                 trace=task.trace,
             )
-        if not task.keep:
-            remove(store.run_folder(trial))
+            if not task.keep:
+                remove(store.run_folder(trial))
     return result
 
 
@@ -105,7 +105,9 @@ def _done_meanwhile(task: Task, plugins: Plugins) -> Result | None:
     result = task.store.read(trial)
     if result is None or result["status"] != "done" or is_stale(result, identity(plugins, trial)):
         return None
-    return result if not task.trace or (task.store.run_folder(trial) / "trace").exists() else None
+    folder = task.store.run_folder(trial)
+    wanted = [folder] * task.keep + [folder / "trace"] * task.trace
+    return result if all(path.exists() for path in wanted) else None
 
 
 def _parts(arrays: Path, dataset: str) -> tuple[Part, Part]:
@@ -157,24 +159,27 @@ def _trained(task: Task, plugins: Plugins) -> Trained | None:
     if not task.together:
         return None
     trial, device = task.trial, choose_device(task.device)
-    paths = {other: task.arrays / f"{'-'.join(other.path.parts)}.safetensors" for other in task.together}
-    with FileLock(task.arrays / f"{'-'.join(task.together[0].path.parts)}.lock"):
+    folder = task.arrays / "trained"
+    paths = {other: folder / other.path.with_suffix(".safetensors") for other in task.together}
+    paths[trial].parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(paths[trial].with_name(f"seed-{trial.seed}.lock")):
         if not paths[trial].is_file():
             parts = _parts(task.arrays, trial.dataset)
             splits = [PROTOCOLS[other.protocol].split(*parts, other.normal_class, other.seed) for other in paths]
             detectors = [make_detector(plugins, other, device) for other in paths]
-            for path, trained in zip(
-                paths.values(),
-                train_together(
+            monitors = [
+                _Reporter(other, task.progress, as_float(own.validation))
+                for other, own in zip(paths, splits, strict=True)
+            ]
+            try:
+                together = train_together(
                     cast(list[Neural], detectors),  # as the engine has asked `can_train_together`
                     [as_float(own.train) for own in splits],
-                    monitors=[
-                        _Reporter(other, task.progress, as_float(own.validation))
-                        for other, own in zip(paths, splits, strict=True)
-                    ],
-                ),
-                strict=True,
-            ):
+                    monitors=monitors,
+                )
+            except DetectorError:  # the network cannot be one of many, or the images are bad: alone, that is said
+                return None
+            for path, trained in zip(paths.values(), together, strict=True):
                 with partial_file(path) as temporary:
                     trained.save(temporary)
                     temporary.replace(path)

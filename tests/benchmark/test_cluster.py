@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -17,8 +18,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from oodbench.benchmark.backend import Order
-from oodbench.benchmark.cluster import ClusterSession, Delivery, folder_of, pack, unpack
+from oodbench.benchmark.backend import Order, WorkerLostError
+from oodbench.benchmark.cluster import ClientExecutor, ClusterSession, Delivery, folder_of, pack, unpack
 from oodbench.benchmark.display import Display
 from oodbench.benchmark.errors import RunError, UsageError
 from oodbench.benchmark.plan import Plugins, Trial
@@ -26,6 +27,7 @@ from oodbench.benchmark.store import Store
 from tests.benchmark.test_engine import run, scores, wait_for
 
 pytest.importorskip("distributed")
+from distributed.comm.core import CommClosedError
 
 PLUGIN = Path(__file__).with_name("plugin_for_clusters.py")
 DASK = Path(sys.executable).with_name("dask")
@@ -298,7 +300,7 @@ def test_results_of_other_code_are_refused(plugins: Plugins, tmp_path: Path) -> 
     result = Store.at(tmp_path / "here").read(trial)
     assert result is not None
     order = Order(plugins, store, tmp_path, "cpu", trace=False, keep=True, since=0.0)
-    session = ClusterSession(order, Nobody(), [trial])  # type: ignore[arg-type]
+    session = ClusterSession(order, Nobody(), [trial], away=True)  # type: ignore[arg-type]
     future: Future[Delivery] = Future()
     future.set_result(Delivery({**result, "fingerprint": "of other code"}, None))
     refused = session.outcome(trial, future)
@@ -310,11 +312,80 @@ def test_results_of_other_code_are_refused(plugins: Plugins, tmp_path: Path) -> 
 def test_a_worker_without_oodbench(plugins: Plugins, tmp_path: Path) -> None:
     trial = Trial("digits", "mean", 0, 0)
     order = Order(plugins, Store.at(tmp_path), tmp_path, "cpu", trace=False, keep=True, since=0.0)
-    session = ClusterSession(order, Nobody(), [trial])  # type: ignore[arg-type]
+    session = ClusterSession(order, Nobody(), [trial], away=True)  # type: ignore[arg-type]
     future: Future[Delivery] = Future()
     future.set_exception(ModuleNotFoundError("No module named 'oodbench'"))
-    with pytest.raises(RunError, match=r"No module named 'oodbench'.*: install oodbench there"):
+    with pytest.raises(RunError, match=r"No module named 'oodbench'.*: install the same oodbench"):
         session.outcome(trial, future)
+
+
+class Lost:
+    """Stands where a future of Dask's would, whose connection drops while the result is fetched."""
+
+    def add_done_callback(self, callback: Callable[[Any], None]) -> None:
+        callback(self)
+
+    def result(self) -> None:
+        raise CommClosedError("closed")
+
+
+class Broken:
+    """Stands where the client would, before it has another connection."""
+
+    status = "running"
+
+    def submit(self, *_: Any, **__: Any) -> Lost:
+        return Lost()
+
+
+def test_a_connection_that_drops_while_a_result_is_fetched(plugins: Plugins, tmp_path: Path) -> None:
+    trial = Trial("digits", "mean", 0, 0)
+    order = Order(plugins, Store.at(tmp_path), tmp_path, "cpu", trace=False, keep=True, since=0.0)
+    session = ClusterSession(order, Broken(), [trial], away=True)  # type: ignore[arg-type]
+    future = session.submit(ClientExecutor(Broken()), trial)  # type: ignore[arg-type]
+    with pytest.raises(WorkerLostError) as lost:
+        session.outcome(trial, future)
+    assert not lost.value.begun
+
+
+def test_what_is_wrong_with_a_worker_fails_its_trial_only(
+    cluster: Cluster, with_plugin: Plugins, tmp_path: Path
+) -> None:
+    """Here: a plugin that can be loaded beside its file alone, and one that cannot be constructed."""
+    (tmp_path / "beside.txt").touch()
+    (tmp_path / "alone.py").write_text(ALONE, encoding="utf-8")
+    plugins = Plugins.load([PLUGIN, tmp_path / "alone.py"])
+    trials = [Trial("test-fetched", name, 0, 0) for name in ("test-alone", "test-patient")]
+    summary = run(trials, plugins, tmp_path / "out", scheduler=cluster.address)
+    (failed,) = summary.failed
+    assert summary.done == 2
+    assert "beside.txt" in failed["error"]
+    assert f"on {platform.node()}" in failed["error"]
+    (tmp_path / "unmade.py").write_text(f"{IMPORTS}{CLASS.replace('k=1', 'k')}", encoding="utf-8")
+    plugins = Plugins.load([PLUGIN, tmp_path / "unmade.py"])
+    summary = run(trials, plugins, tmp_path / "out", scheduler=cluster.address)
+    (failed,) = summary.failed
+    assert summary.done == 1
+    assert "missing 1 required" in failed["error"]
+
+
+IMPORTS = """
+from pathlib import Path
+from oodbench.detectors import Detector, register
+"""
+CLASS = """
+@register("test-alone")
+class Alone(Detector):
+    def __init__(self, *, k=1):
+        self.k = k
+
+    def fit(self, images, *, monitor=None):
+        return self
+
+    def score(self, images):
+        return images.flatten(1).sum(1)
+"""
+ALONE = f'{IMPORTS}Path(__file__).with_name("beside.txt").read_text()\n{CLASS}'
 
 
 def test_packed_folders(tmp_path: Path) -> None:

@@ -195,6 +195,14 @@ def test_a_trial_whose_process_always_dies_is_a_failure(with_tests: Plugins, tmp
     assert Store.at(tmp_path).read(trials[0])["status"] == "failed"  # type: ignore[index]
 
 
+def test_a_trial_that_kills_its_process_takes_no_other_with_it(with_tests: Plugins, tmp_path: Path) -> None:
+    """Its neighbour in the other process is tried again alone, and so is it."""
+    trials = [Trial("digits", "test-dies", 0, 0), Trial("digits", "test-slow", 0, 0, (("seconds", 2.0),))]
+    summary = run(trials, with_tests, tmp_path, jobs=2)
+    assert summary.done == 2
+    assert [result["detector"] for result in summary.failed] == ["test-dies"]
+
+
 def test_workers_that_cannot_even_start_are_a_failure(
     plugins: Plugins, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
