@@ -123,9 +123,8 @@ def _execute(parcel: Parcel, here: Path) -> Delivery:
     try:
         plugins.detectors[trial.detector]
     except UsageError as error:  # it may be in what cannot be loaded here
-        raise UsageError(
-            "; ".join([str(error), *(f"{broken.source}: {broken.cause}" for broken in plugins.broken)])
-        ) from error
+        causes = [str(error), *(f"{broken.source}: {broken.cause}" for broken in plugins.broken)]
+        raise UsageError("; ".join(causes)) from error
     data = Path(os.environ.get("OODBENCH_DATA", parcel.data)) if parcel.away else parcel.data
     with tempfile.TemporaryDirectory(dir=here) as own:
         store = Store.at(Path(own), trial.protocol)
