@@ -19,7 +19,7 @@ from oodbench.benchmark.classifier import classifier_of, digest_of
 from oodbench.benchmark.device import choose_device
 from oodbench.benchmark.generation import Yardstick, yardstick_of
 from oodbench.benchmark.plan import Plugins, Trial, file_name
-from oodbench.benchmark.store import Result, Store, remove
+from oodbench.benchmark.store import Result, Store
 from oodbench.benchmark.store import partial as partial_file
 from oodbench.benchmark.trial import identity, is_stale, make_detector, run_trial
 from oodbench.benchmark.workers import plugins_of, shared_part
@@ -91,9 +91,8 @@ def execute(task: Task) -> Result:
                 trained=partial(_trained, task, plugins),
                 listener=reporter,
                 trace=task.trace,
+                keep=task.keep,
             )
-            if not task.keep:
-                remove(store.run_folder(trial))
     return result
 
 

@@ -25,19 +25,17 @@ from oodbench.benchmark.capabilities import can_reconstruct, can_sample
 from oodbench.benchmark.classifier import digest_of
 from oodbench.benchmark.errors import check_room
 from oodbench.benchmark.fingerprint import fingerprint
-from oodbench.benchmark.generation import Yardstick, generation_metrics
+from oodbench.benchmark.generation import Yardstick
 from oodbench.benchmark.metrics import detection_metrics
 from oodbench.benchmark.plan import Plugins, Trial
-from oodbench.benchmark.store import SCHEMA, Result, Store, new_folder, write_card
+from oodbench.benchmark.samples import Samples
+from oodbench.benchmark.store import SCHEMA, Result, Store, new_folder, remove, write_card
 from oodbench.benchmark.threshold import conformal_threshold
 from oodbench.benchmark.trace import Trace
 from oodbench.datasets.base import Part
 from oodbench.datasets.split import PROTOCOLS, Split, as_float
 from oodbench.detectors.base import Detector, Monitor
 from oodbench.detectors.batched import Trained, adopt
-
-SAMPLES_SHOWN = 64
-"""In a run folder."""
 
 
 class Recorder(Monitor):
@@ -134,8 +132,9 @@ def run_trial(
     trained: Callable[[], Trained | None] = lambda: None,
     listener: Monitor | None = None,
     trace: bool = False,
+    keep: bool = True,
 ) -> Result:
-    """Run a trial and store what it gives: a result, and a run folder unless it fails.
+    """Run a trial and store what it gives: a result, and, unless it fails, a run folder.
 
     Parameters
     ----------
@@ -157,6 +156,8 @@ def run_trial(
         Hears of the fit's progress.
     trace : bool
         Whether to watch the test images after every epoch.
+    keep : bool
+        Whether to leave a run folder.
 
     Returns
     -------
@@ -179,17 +180,29 @@ def run_trial(
             about["environment"]["trained_together"] = together.count
         watch = Trace(detector, split) if trace else None
         recorder = Recorder(as_float(split.validation), listener or Monitor(), watch)
-        with new_folder(store.run_folder(trial)) as folder:
-            measured, scores = _measure(detector, split, recorder)
-            if together is not None:
-                measured["fit_seconds"] = round(measured["fit_seconds"] + together.seconds, 3)
-            if watch is not None and watch.rows:
-                measured["oracle"] = watch.oracle()
-            _fill(folder, detector, split, scores, recorder, trial)
-            if can_sample(type(detector)):
-                measured |= measure_samples(folder, detector, split, trial.seed, yardstick())
-            card = {"dataset": trial.dataset, "class_name": about["class_name"], "shape": list(split.train.shape[1:])}
-            write_card(folder, {**card, "detector": trial.detector, "threshold": measured["threshold"]})
+        measured, scores = _measure(detector, split, recorder)
+        if together is not None:
+            measured["fit_seconds"] = round(measured["fit_seconds"] + together.seconds, 3)
+        if watch is not None and watch.rows:
+            measured["oracle"] = watch.oracle()
+        samples = Samples.draw(detector, split, trial.seed, yardstick) if can_sample(type(detector)) else None
+        if samples is not None:
+            measured |= samples.measures()
+        if keep:
+            with new_folder(store.run_folder(trial)) as folder:
+                _fill(folder, detector, split, scores, recorder, trial)
+                if samples is not None:
+                    samples.show(folder, split)
+                card = {
+                    "dataset": trial.dataset,
+                    "class_name": about["class_name"],
+                    "shape": list(split.train.shape[1:]),
+                    "detector": trial.detector,
+                    "threshold": measured["threshold"],
+                }
+                write_card(folder, card)
+        else:
+            remove(store.run_folder(trial))  # it is of an earlier result
         result = {**about, "status": "done", **measured}
     except Exception as error:  # whatever a detector raises is this trial's failure, not the run's
         check_room(store.runs, error)
@@ -251,30 +264,6 @@ def _fill(folder: Path, detector: Detector, split: Split, scores: Tensor, record
     if recorder.trace is not None:
         recorder.trace.save(folder / "trace", title)
         _write_csv(folder / "trace" / "trace.csv", recorder.trace.rows)
-
-
-def measure_samples(folder: Path, detector: Detector, split: Split, seed: int, yardstick: Yardstick | None) -> Result:
-    """Draw as many samples as there are normal test images, measure them, and show some in a run folder."""
-    count = int((~split.is_ood).sum())
-    n = max(count, SAMPLES_SHOWN)
-    samples = detector.sample(n, generator=torch.Generator().manual_seed(seed))
-    if samples.shape != (n, *split.test.shape[1:]):
-        raise ValueError(f"sample gave shape {tuple(samples.shape)} where {(n, *split.test.shape[1:])} was asked for.")
-    if not (samples.isfinite() & (samples >= 0) & (samples <= 1)).all():
-        raise ValueError("sample gave values that are NaN or outside [0, 1].")
-    shown = samples[:SAMPLES_SHOWN]
-    np.save(folder / "samples.npy", (shown * 255).round().to(torch.uint8).numpy())
-    pictures.save_grid(folder / "samples.png", shown)
-    if yardstick is None:
-        return {}
-    features, probabilities = yardstick.classifier.look(samples)
-    reference = yardstick.reference
-    nearest = torch.cdist(features[:SAMPLES_SHOWN], reference.train).argmin(1)
-    pictures.draw_pairs(folder / "nearest.png", shown, as_float(split.train[nearest]))
-    doubtful = probabilities[:, reference.normal_class].argsort(stable=True)[:SAMPLES_SHOWN]
-    pictures.save_grid(folder / "doubtful.png", samples[doubtful])
-    measured = generation_metrics(features[:count], probabilities[:count], reference)
-    return {**measured, "controls": yardstick.controls}
 
 
 def _write_csv(path: Path, rows: list[dict[str, float]]) -> None:

@@ -12,7 +12,7 @@ from typing import Any, ParamSpec, TypeVar
 import numpy as np
 import pytest
 
-from oodbench.benchmark import pictures, task, trial
+from oodbench.benchmark import pictures, samples, task, trial
 from oodbench.benchmark.classifier import Classifier
 from oodbench.datasets import split
 from oodbench.detectors import autoencoder, neural
@@ -83,7 +83,7 @@ def places(detector: type[Detector]) -> list[tuple[str, Any, str]]:
         ("sampling", detector, "sample"),
         ("looking at the real images, once a class", task, "_yardstick"),
         ("measuring samples", Classifier, "look"),
-        ("measuring samples", trial, "generation_metrics"),
+        ("measuring samples", samples, "generation_metrics"),
         *(("pictures", pictures, name) for name in drawn),
         ("saving", detector, "save"),
         ("saving", np, "savez_compressed"),
