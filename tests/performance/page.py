@@ -204,8 +204,9 @@ def _memory(results: Results) -> list[str]:
     rows = [(row["process"], f"{row['mib']:,.0f}") for row in results.rows("memory")]
     rows.append(("**sum**", f"{1024 * memory_gib(results):,.0f}"))
     return [
-        "`bench run` of ae, memvae, kde and ocsvm on both datasets with two processes, when the sum was largest, looked at five "
-        "times a second. It is the proportional set size: a page that several processes share counts once in all.",
+        "`bench run` of ae, memvae, kde and ocsvm on both datasets with two processes, when the sum was largest, "
+        "looked at five times a second. It is the proportional set size: a page that several processes share counts "
+        "once.",
         table(["process", "MiB"], rows),
     ]
 
