@@ -124,6 +124,10 @@ def run(
         )
     if seeds is not None and seed:
         raise UsageError("--seeds says how many and --seed says which: give only one of them.")
+    if scheduler is None:
+        from oodbench.benchmark.processes import start_server
+
+        start_server()
     from oodbench.benchmark import engine, leaderboard
     from oodbench.benchmark.display import make_display
     from oodbench.benchmark.plan import Plugins, plan, with_size

@@ -16,9 +16,10 @@ from typing import Any
 from oodbench.benchmark.backend import Backend, Order, Session, WorkerLostError
 from oodbench.benchmark.device import choose_device
 from oodbench.benchmark.plan import Plugins, Trial
+from oodbench.benchmark.processes import PROCESSES
 from oodbench.benchmark.store import Result
 from oodbench.benchmark.task import Task, execute
-from oodbench.benchmark.workers import PROCESSES, follow_parent, interrupted_later, shared_arrays, worker_pool
+from oodbench.benchmark.workers import follow_parent, interrupted_later, shared_arrays, worker_pool
 from oodbench.datasets.base import Dataset
 from oodbench.detectors.batched import can_train_together
 

@@ -22,7 +22,7 @@ from oodbench.benchmark.plan import Plugins, Trial, file_name
 from oodbench.benchmark.store import Result, Store
 from oodbench.benchmark.store import partial as partial_file
 from oodbench.benchmark.trial import identity, is_stale, make_detector, run_trial
-from oodbench.benchmark.workers import plugins_of, shared_part
+from oodbench.benchmark.workers import plugins_of, return_freed_memory, shared_part
 from oodbench.datasets import split
 from oodbench.datasets.base import Part
 from oodbench.datasets.split import PROTOCOLS, as_float, one_vs_rest
@@ -93,6 +93,7 @@ def execute(task: Task) -> Result:
                 trace=task.trace,
                 keep=task.keep,
             )
+            return_freed_memory()  # the next trial may need little, and the other processes much
     return result
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import multiprocessing
 import os
 import signal
@@ -9,7 +10,7 @@ import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
@@ -20,16 +21,12 @@ from threadpoolctl import threadpool_limits
 
 from oodbench.benchmark.errors import check_room
 from oodbench.benchmark.plan import Plugins, file_name
+from oodbench.benchmark.processes import PROCESSES
 from oodbench.benchmark.store import PARTIAL, partial
 from oodbench.datasets.base import Dataset, Part
 
 PartName = Literal["train", "test"]
 PARTS: tuple[PartName, ...] = ("train", "test")
-
-# Workers are forked from a server process that has imported everything once and done nothing with it: a fork of this
-# process could inherit locks that other threads hold, and spawned processes would each import torch anew.
-PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["oodbench.benchmark.task"])
 
 # ---------------------------------------------------------------------- in the worker process
 
@@ -38,12 +35,31 @@ def initialise() -> None:
     """Make this process a worker of one thread."""
     follow_parent()
     use_one_thread()
+    keep_freed_memory()
 
 
 def use_one_thread() -> None:
     """Compute in one thread: one process a core, of one thread each, is what runs fastest."""
     torch.set_num_threads(1)
     threadpool_limits(1)
+
+
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+"""Of glibc's ``mallopt``."""
+
+
+def keep_freed_memory() -> None:
+    """Let glibc's malloc keep what is freed: every step of a training frees large tensors and takes such again."""
+    with suppress(OSError, AttributeError):  # another C library
+        libc = ctypes.CDLL(None)
+        libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
+        libc.mallopt(M_MMAP_THRESHOLD, 2**30) or libc.mallopt(M_MMAP_THRESHOLD, 2**25)  # the most that older ones take
+
+
+def return_freed_memory() -> None:
+    """Give back to the system what malloc has kept."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def follow_parent() -> None:
