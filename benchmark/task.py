@@ -15,6 +15,7 @@ from filelock import FileLock
 from torch import Tensor
 
 from oodbench.benchmark import classifier, generation
+from oodbench.benchmark.capabilities import can_sample
 from oodbench.benchmark.classifier import classifier_of, digest_of
 from oodbench.benchmark.device import choose_device
 from oodbench.benchmark.generation import Yardstick, yardstick_of
@@ -79,15 +80,17 @@ def execute(task: Task) -> Result:
     with store.lock(str(trial.path)):
         result = _done_meanwhile(task, plugins)
         if result is None:
+            if can_sample(plugins.detectors[trial.detector]) and _has_yardstick(trial):
+                # now, for another process may be at it, and done when this one needs it; what is wrong is said then
+                with suppress(Exception):
+                    _yardstick_file(task, timeout=0)
             result = run_trial(
                 trial,
                 plugins,
                 _parts(task.arrays, trial.dataset),
                 store,
                 device=choose_device(task.device),
-                yardstick=partial(
-                    _yardstick, task.arrays, task.kept, trial.dataset, trial.normal_class, trial.protocol
-                ),
+                yardstick=partial(_yardstick, task),
                 trained=partial(_trained, task, plugins),
                 listener=reporter,
                 trace=task.trace,
@@ -128,24 +131,43 @@ class _Reporter(Monitor):
             self.progress.put((self.trial, step, steps))
 
 
-@lru_cache(maxsize=2)
-def _yardstick(arrays: Path, kept: Path, dataset: str, normal_class: int, protocol: str) -> Yardstick | None:
-    """Give the yardstick of a split, which the first process to need it leaves for the others, and for later runs.
+def _has_yardstick(trial: Trial) -> bool:
+    """Say whether samples can be measured: not where the classifier may have been trained on the images tested."""
+    return PROTOCOLS[trial.protocol].tests_test_part_only and classifier_of(trial.dataset) is not None
 
-    There is none where images are tested that the classifier may have been trained on.
+
+def _yardstick(task: Task) -> Yardstick | None:
+    """Give the yardstick of a trial's split."""
+    trial = task.trial
+    return _loaded(_yardstick_file(task), trial.dataset, trial.normal_class) if _has_yardstick(trial) else None
+
+
+@lru_cache(maxsize=2)
+def _loaded(path: Path, dataset: str, normal_class: int) -> Yardstick:
+    return Yardstick.load(path, dataset, normal_class)
+
+
+def _yardstick_file(task: Task, *, timeout: float = -1) -> Path:
+    """Give the file of a split's yardstick, which the first process to need it makes for all, and for later runs.
+
+    Raises
+    ------
+    Timeout
+        Another process has been making it for so many seconds (-1: however long it takes).
     """
-    if not PROTOCOLS[protocol].tests_test_part_only or classifier_of(dataset) is None:
-        return None
+    trial, kept = task.trial, task.kept
     kept.mkdir(parents=True, exist_ok=True)
-    path = kept / f"{file_name(dataset)}-{normal_class}-{digest_of(dataset)}-{_code_of_yardsticks()}.safetensors"
-    with FileLock(f"{path}.lock"):
+    code = f"{digest_of(trial.dataset)}-{_code_of_yardsticks()}"
+    path = kept / f"{file_name(trial.dataset)}-{trial.normal_class}-{code}.safetensors"
+    with FileLock(f"{path}.lock", timeout=timeout):
         if not path.is_file():
-            made = yardstick_of(dataset, one_vs_rest(*_parts(arrays, dataset), normal_class), normal_class)
+            images = one_vs_rest(*_parts(task.arrays, trial.dataset), trial.normal_class)
+            made = yardstick_of(trial.dataset, images, trial.normal_class)
             assert made is not None
             with partial_file(path) as temporary:
                 made.save(temporary)
                 temporary.replace(path)
-    return Yardstick.load(path, dataset, normal_class)
+    return path
 
 
 def _code_of_yardsticks() -> str:

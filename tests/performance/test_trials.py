@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from queue import SimpleQueue
 
 import pytest
 
 from oodbench.benchmark import task
-from oodbench.benchmark.generation import Yardstick
 from oodbench.benchmark.plan import Plugins, Trial
 from oodbench.benchmark.store import Result, Store
 from oodbench.benchmark.trial import run_trial
@@ -53,11 +53,9 @@ def _run(trial: Trial, arrays: Path, store: Store) -> tuple[float, Result]:
     """Run a trial; give the seconds that it took, and its result."""
     parts = (shared_part(arrays, trial.dataset, "train"), shared_part(arrays, trial.dataset, "test"))
 
-    def yardstick() -> Yardstick | None:
-        return task._yardstick(arrays, store.runs, trial.dataset, trial.normal_class, trial.protocol)
-
+    whole = task.Task(trial, store, (), arrays, "cpu", False, True, 0.0, SimpleQueue(), store.runs)
     start = time.perf_counter()
-    result = run_trial(trial, plugins_of(()), parts, store, yardstick=yardstick)
+    result = run_trial(trial, plugins_of(()), parts, store, yardstick=lambda: task._yardstick(whole))
     seconds = time.perf_counter() - start
     assert result["status"] == "done", result
     return seconds, result
