@@ -6,13 +6,11 @@ import ast
 import hashlib
 import inspect
 import sys
-from functools import cache
 from types import ModuleType
 
 from oodbench.detectors.base import Detector
 
 
-@cache
 def fingerprint(detector: type[Detector]) -> str:
     """Hash the module of a detector, and what it imports from its own package or from `oodbench.detectors`.
 

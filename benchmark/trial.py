@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -75,11 +76,15 @@ def identity(plugins: Plugins, trial: Trial) -> Result:
         "dataset": trial.dataset,
         "label": trial.label,
         "protocol": trial.protocol,
-        "fingerprint": fingerprint(type(detector)),
+        "fingerprint": _fingerprint(type(detector)),
         "data_version": dataset.version,
         "classifier": digest_of(trial.dataset) if measured else None,
         "hyperparameters": detector.hyperparameters(dataset.shape),
     }
+
+
+_fingerprint = cache(fingerprint)
+"""A process runs many trials of one code."""
 
 
 def describe(trial: Trial, plugins: Plugins, device: str) -> Result:
