@@ -58,7 +58,8 @@ def _head(results: Results) -> str:
         [
             "# Performance",
             "How fast the benchmark is, what it needs, and how that compares with the plain way to write it. This "
-            "command measures it all and writes the page; it takes about ten minutes and wants the machine to itself:",
+            "command measures it all and writes the page; it takes about a quarter of an hour and wants the "
+            "machine to itself:",
             "```sh\npytest tests/performance -n 0\n```",
             "MNIST and CIFAR-10 must be at hand, as for the other tests. `--quick` only tries the code out; its page "
             "goes to `build/performance`, and so does that of a part of the measurements. `--full` also runs the "
