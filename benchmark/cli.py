@@ -12,6 +12,8 @@ import typer
 from rich.console import Console
 from typer.core import TyperGroup
 
+from oodbench.benchmark.errors import CANNOT_WRITE, RunError
+
 if TYPE_CHECKING:
     from oodbench.benchmark.checks import Check
     from oodbench.benchmark.plan import Plugins
@@ -34,13 +36,11 @@ class Bench(TyperGroup):
             _complain(f"Interrupted. {STORED}")
             raise typer.Exit(130) from None
         except OSError as error:
-            if not _is_disk(error):
+            if error.errno not in CANNOT_WRITE:
                 raise
             _complain(f"Error: {error.filename or 'The folder'} cannot be written to ({error.strerror}). {STORED}")
             raise typer.Exit(1) from None
-        except RuntimeError as error:
-            if not _is_run_error(error):
-                raise
+        except RunError as error:
             _complain(f"Error: {error} {STORED}")
             raise typer.Exit(1) from None
         except ValueError as error:
@@ -479,18 +479,6 @@ def _is_bad_input(error: ValueError) -> bool:
     from oodbench.detectors.base import DetectorError
 
     return isinstance(error, (UsageError, DatasetError, DetectorError))
-
-
-def _is_disk(error: OSError) -> bool:
-    from oodbench.benchmark.errors import CANNOT_WRITE
-
-    return error.errno in CANNOT_WRITE
-
-
-def _is_run_error(error: RuntimeError) -> bool:
-    from oodbench.benchmark.errors import RunError
-
-    return isinstance(error, RunError)
 
 
 def _store(out: Path | None, protocol: str) -> Store:

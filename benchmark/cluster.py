@@ -17,7 +17,6 @@ import tarfile
 import tempfile
 import threading
 import time
-import traceback
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError, Executor, Future
@@ -33,7 +32,7 @@ from oodbench.benchmark.errors import RunError, UsageError
 from oodbench.benchmark.plan import Trial, file_name
 from oodbench.benchmark.store import Result, Store, new_folder, remove, write_text
 from oodbench.benchmark.task import Task, execute
-from oodbench.benchmark.trial import describe, finish, identity
+from oodbench.benchmark.trial import describe, failed, finish, identity
 from oodbench.benchmark.workers import plugins_of, use_one_thread, write_arrays
 
 if TYPE_CHECKING:
@@ -106,10 +105,12 @@ def execute_away(parcel: Parcel) -> Delivery:
             raise CancelledError("The run has ended.")
         use_one_thread()
         try:
-            return _execute(parcel, folder_of(parcel.run))
+            here = folder_of(parcel.run)
+            here.mkdir(exist_ok=True)
+            return _execute(parcel, here)
         except Exception as error:  # what is wrong with one worker is no reason to end the run
-            cause = f"on {platform.node()}: {type(error).__name__}: {error}"
-            return Delivery({"status": "failed", "error": cause, "traceback": traceback.format_exc()}, None)
+            result = failed({}, error)
+            return Delivery({**result, "error": f"on {platform.node()}: {result['error']}"}, None)
         finally:
             if parcel.run in _ended:
                 clear(parcel.run)
@@ -150,9 +151,7 @@ def _execute(parcel: Parcel, here: Path) -> Delivery:
 
 def folder_of(run: str) -> Path:
     """Give the folder of a run on a worker's machine; the workers on one machine share the datasets in it."""
-    folder = Path(tempfile.gettempdir(), f"oodbench-{run}")
-    folder.mkdir(exist_ok=True)
-    return folder
+    return Path(tempfile.gettempdir(), f"oodbench-{run}")
 
 
 def clear(run: str) -> None:

@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import Protocol, cast
 
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from oodbench.benchmark import classifier, generation
 from oodbench.benchmark.capabilities import can_sample
-from oodbench.benchmark.classifier import classifier_of, digest_of
+from oodbench.benchmark.classifier import digest_of
 from oodbench.benchmark.device import choose_device
 from oodbench.benchmark.generation import Yardstick, yardstick_of
 from oodbench.benchmark.plan import Plugins, Trial, file_name
@@ -133,7 +133,7 @@ class _Reporter(Monitor):
 
 def _has_yardstick(trial: Trial) -> bool:
     """Say whether samples can be measured: not where the classifier may have been trained on the images tested."""
-    return PROTOCOLS[trial.protocol].tests_test_part_only and classifier_of(trial.dataset) is not None
+    return PROTOCOLS[trial.protocol].tests_test_part_only and digest_of(trial.dataset) is not None
 
 
 def _yardstick(task: Task) -> Yardstick | None:
@@ -170,6 +170,7 @@ def _yardstick_file(task: Task, *, timeout: float = -1) -> Path:
     return path
 
 
+@cache
 def _code_of_yardsticks() -> str:
     """Hash the code that makes a yardstick: one that other code made is not used again."""
     sources = [inspect.getsource(module) for module in (classifier, generation, split)]

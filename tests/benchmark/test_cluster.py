@@ -399,4 +399,3 @@ def test_packed_folders(tmp_path: Path) -> None:
 def test_a_worker_s_folder_lies_where_temporary_files_do() -> None:
     folder = folder_of("of-a-test")
     assert folder.parent == Path(tempfile.gettempdir())
-    folder.rmdir()
