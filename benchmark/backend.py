@@ -12,6 +12,7 @@ from typing import Any
 
 from oodbench.benchmark.plan import Plugins, Trial
 from oodbench.benchmark.store import Result, Store
+from oodbench.benchmark.trial import Options
 
 
 @dataclass(frozen=True)
@@ -26,12 +27,8 @@ class Order:
         Where results and run folders go.
     data : Path
         Where datasets lie.
-    device : str
-        ``auto``, ``cpu`` or ``cuda``.
-    trace : bool
-        Whether the test images are watched after every epoch.
-    keep : bool
-        Whether run folders are kept.
+    options : Options
+        How they are run.
     since : float
         When the run began, in seconds since 1970.
     together : bool
@@ -41,9 +38,7 @@ class Order:
     plugins: Plugins
     store: Store
     data: Path
-    device: str
-    trace: bool
-    keep: bool
+    options: Options
     since: float
     together: bool = False
 

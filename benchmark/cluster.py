@@ -32,7 +32,7 @@ from oodbench.benchmark.errors import RunError, UsageError
 from oodbench.benchmark.plan import Trial, file_name
 from oodbench.benchmark.store import Result, Store, new_folder, remove, write_text
 from oodbench.benchmark.task import Task, execute
-from oodbench.benchmark.trial import describe, failed, finish, identity
+from oodbench.benchmark.trial import Options, describe, failed, finish, identity
 from oodbench.benchmark.workers import plugins_of, use_one_thread, write_arrays
 
 if TYPE_CHECKING:
@@ -57,8 +57,8 @@ class Parcel:
         Whether the worker may be on another machine, whose environment says where datasets lie there.
     run : str
         Names the run, and the topic under which its progress is reported.
-    device, trace, keep
-        See `oodbench.benchmark.backend.Order`.
+    options : Options
+        How.
     """
 
     trial: Trial
@@ -66,9 +66,7 @@ class Parcel:
     data: Path
     away: bool
     run: str
-    device: str
-    trace: bool
-    keep: bool
+    options: Options
 
 
 @dataclass(frozen=True)
@@ -134,12 +132,9 @@ def _execute(parcel: Parcel, here: Path) -> Delivery:
             store=store,
             plugin_files=files,
             arrays=here,
-            device=parcel.device,
-            trace=parcel.trace,
-            keep=parcel.keep,
+            options=parcel.options,
             since=0.0,
             progress=Topic(parcel.run),
-            kept=here,
         )
         dataset = plugins.datasets[trial.dataset](data)
         with FileLock(here / f"{file_name(trial.dataset)}.lock"):
@@ -364,9 +359,7 @@ class ClusterSession(Session):
             data=order.data.absolute(),
             away=self.away,
             run=self.run,
-            device=order.device,
-            trace=order.trace,
-            keep=order.keep,
+            options=order.options,
         )
         return executor.submit(execute_away, parcel)
 
@@ -403,7 +396,7 @@ class ClusterSession(Session):
         if result["status"] == "failed":  # the worker may not even have known the detector
             result = {**describe(trial, order.plugins, "cpu"), **result}
         with order.store.lock(str(trial.path)):
-            if not order.keep:
+            if not order.options.keep:
                 remove(order.store.run_folder(trial))
             elif delivery.folder is not None and result["status"] == "done":
                 with new_folder(order.store.run_folder(trial)) as folder:

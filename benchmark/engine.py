@@ -17,7 +17,7 @@ from oodbench.benchmark.errors import UsageError
 from oodbench.benchmark.local import LocalBackend
 from oodbench.benchmark.plan import Plugins, Trial
 from oodbench.benchmark.store import Result, Store
-from oodbench.benchmark.trial import describe, finish, identity, is_stale
+from oodbench.benchmark.trial import Options, describe, finish, identity, is_stale
 
 
 @dataclass
@@ -110,7 +110,7 @@ def run(
         raise UsageError(
             f"Results of the protocol {protocol} go into a store of their own: Store.at(out, {protocol!r})."
         )
-    order = Order(plugins, store, data, device, trace, keep, time.time(), together)
+    order = Order(plugins, store, data, Options(device, trace, keep), time.time(), together)
     store.prepare()
     todo, stale = _missing(trials, plugins, store, force=force, trace=trace)
     summary = Summary(skipped=len(trials) - len(todo))

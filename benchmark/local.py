@@ -46,7 +46,7 @@ class LocalBackend(Backend):
     @contextmanager
     def session(self, order: Order, trials: Sequence[Trial]) -> Iterator[Session]:
         """Write the datasets to where all workers can map them; see `Backend.session`."""
-        choose_device(order.device)
+        choose_device(order.options.device)
         names = sorted({trial.dataset for trial in trials})
         self.datasets = [order.plugins.datasets[name](order.data) for name in names]
         with shared_arrays(self.datasets, order.store.runs) as arrays, _progress() as progress:
@@ -79,12 +79,9 @@ class LocalSession(Session):
             store=order.store,
             plugin_files=order.plugins.files,
             arrays=self.arrays,
-            device=order.device,
-            trace=order.trace,
-            keep=order.keep,
+            options=order.options,
             since=order.since,
             progress=self.progress,
-            kept=order.store.runs / ".yardsticks",
             together=self.together.get(trial, ()),
         )
         return executor.submit(execute, task)

@@ -19,7 +19,7 @@ from sklearn.metrics import roc_auc_score
 from oodbench.benchmark import pictures
 from oodbench.benchmark.plan import file_name, trial_path
 from oodbench.benchmark.statistics import Statistics
-from oodbench.benchmark.store import Store, partial
+from oodbench.benchmark.store import Store, replacing
 
 DIGEST = "oodbench-results"
 SAMPLES_A_CLASS = 10
@@ -61,11 +61,10 @@ class Plot:
         assert self.draw is not None
         information = PngInfo()
         information.add_text(DIGEST, self.digest)
-        with partial(path) as temporary:
+        with replacing(path) as temporary:
             self.draw(temporary)
             with Image.open(temporary) as image:
                 image.save(temporary, pnginfo=information, optimize=True)
-            temporary.replace(path)
 
 
 def stored_digest(path: Path) -> str | None:

@@ -250,11 +250,18 @@ def partial(path: Path) -> Iterator[Path]:
         remove(temporary)
 
 
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Lend a name beside `path` to write to; the file takes its place when the block ends without an error."""
+    with partial(path) as temporary:
+        yield temporary
+        temporary.replace(path)
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a text file atomically, making its folder if need be."""
-    with partial(path) as temporary:
+    with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
 
 
 @contextmanager

@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-import hashlib
-import inspect
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache, lru_cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Protocol, cast
 
 from filelock import FileLock
 from torch import Tensor
 
-from oodbench.benchmark import classifier, generation
+from oodbench.benchmark import yardsticks
 from oodbench.benchmark.capabilities import can_sample
-from oodbench.benchmark.classifier import digest_of
 from oodbench.benchmark.device import choose_device
-from oodbench.benchmark.generation import Yardstick, yardstick_of
-from oodbench.benchmark.plan import Plugins, Trial, file_name
-from oodbench.benchmark.store import Result, Store
-from oodbench.benchmark.store import partial as partial_file
-from oodbench.benchmark.trial import identity, is_stale, make_detector, run_trial
+from oodbench.benchmark.plan import Plugins, Trial
+from oodbench.benchmark.store import Result, Store, replacing
+from oodbench.benchmark.trial import Options, identity, is_stale, make_detector, run_trial
 from oodbench.benchmark.workers import plugins_of, return_freed_memory, shared_part
-from oodbench.datasets import split
 from oodbench.datasets.base import Part
-from oodbench.datasets.split import PROTOCOLS, as_float, one_vs_rest
+from oodbench.datasets.split import PROTOCOLS, as_float
 from oodbench.detectors.base import DetectorError, Monitor
 from oodbench.detectors.batched import Trained, train_together
 from oodbench.detectors.neural import Neural
@@ -43,20 +37,16 @@ class Progress(Protocol):
 class Task:
     """All that a worker process needs to know to run a trial; see `oodbench.benchmark.backend.Order`.
 
-    In `kept` lies what serves later runs too. What it has in `together` are the trials, this one among them, whose
-    networks are trained as one.
+    What it has in `together` are the trials, this one among them, whose networks are trained as one.
     """
 
     trial: Trial
     store: Store
     plugin_files: tuple[Path, ...]
     arrays: Path
-    device: str
-    trace: bool
-    keep: bool
+    options: Options
     since: float
     progress: Progress
-    kept: Path
     together: tuple[Trial, ...] = ()
 
 
@@ -80,21 +70,20 @@ def execute(task: Task) -> Result:
     with store.lock(str(trial.path)):
         result = _done_meanwhile(task, plugins)
         if result is None:
-            if can_sample(plugins.detectors[trial.detector]) and _has_yardstick(trial):
+            parts = partial(_parts, task.arrays, trial.dataset)
+            if can_sample(plugins.detectors[trial.detector]):
                 # now, for another process may be at it, and done when this one needs it; what is wrong is said then
                 with suppress(Exception):
-                    _yardstick_file(task, timeout=0)
+                    yardsticks.prepare(trial, plugins, parts)
             result = run_trial(
                 trial,
                 plugins,
-                _parts(task.arrays, trial.dataset),
+                parts(),
                 store,
-                device=choose_device(task.device),
-                yardstick=partial(_yardstick, task),
+                options=task.options,
+                yardstick=partial(yardsticks.yardstick, trial, plugins, parts),
                 trained=partial(_trained, task, plugins),
                 listener=reporter,
-                trace=task.trace,
-                keep=task.keep,
             )
             return_freed_memory()  # the next trial may need little, and the other processes much
     return result
@@ -109,7 +98,7 @@ def _done_meanwhile(task: Task, plugins: Plugins) -> Result | None:
     if result is None or result["status"] != "done" or is_stale(result, identity(plugins, trial)):
         return None
     folder = task.store.run_folder(trial)
-    wanted = [folder] * task.keep + [folder / "trace"] * task.trace
+    wanted = [folder] * task.options.keep + [folder / "trace"] * task.options.trace
     return result if all(path.exists() for path in wanted) else None
 
 
@@ -131,57 +120,11 @@ class _Reporter(Monitor):
             self.progress.put((self.trial, step, steps))
 
 
-def _has_yardstick(trial: Trial) -> bool:
-    """Say whether samples can be measured: not where the classifier may have been trained on the images tested."""
-    return PROTOCOLS[trial.protocol].tests_test_part_only and digest_of(trial.dataset) is not None
-
-
-def _yardstick(task: Task) -> Yardstick | None:
-    """Give the yardstick of a trial's split."""
-    trial = task.trial
-    return _loaded(_yardstick_file(task), trial.dataset, trial.normal_class) if _has_yardstick(trial) else None
-
-
-@lru_cache(maxsize=2)
-def _loaded(path: Path, dataset: str, normal_class: int) -> Yardstick:
-    return Yardstick.load(path, dataset, normal_class)
-
-
-def _yardstick_file(task: Task, *, timeout: float = -1) -> Path:
-    """Give the file of a split's yardstick, which the first process to need it makes for all, and for later runs.
-
-    Raises
-    ------
-    Timeout
-        Another process has been making it for so many seconds (-1: however long it takes).
-    """
-    trial, kept = task.trial, task.kept
-    kept.mkdir(parents=True, exist_ok=True)
-    code = f"{digest_of(trial.dataset)}-{_code_of_yardsticks()}"
-    path = kept / f"{file_name(trial.dataset)}-{trial.normal_class}-{code}.safetensors"
-    with FileLock(f"{path}.lock", timeout=timeout):
-        if not path.is_file():
-            images = one_vs_rest(*_parts(task.arrays, trial.dataset), trial.normal_class)
-            made = yardstick_of(trial.dataset, images, trial.normal_class)
-            assert made is not None
-            with partial_file(path) as temporary:
-                made.save(temporary)
-                temporary.replace(path)
-    return path
-
-
-@cache
-def _code_of_yardsticks() -> str:
-    """Hash the code that makes a yardstick: one that other code made is not used again."""
-    sources = [inspect.getsource(module) for module in (classifier, generation, split)]
-    return hashlib.sha256("".join(sources).encode()).hexdigest()[:12]
-
-
 def _trained(task: Task, plugins: Plugins) -> Trained | None:
     """Give the trial's weights, if it is trained with others; the first process to need theirs trains them all."""
     if not task.together:
         return None
-    trial, device = task.trial, choose_device(task.device)
+    trial, device = task.trial, choose_device(task.options.device)
     folder = task.arrays / "trained"
     paths = {other: folder / other.path.with_suffix(".safetensors") for other in task.together}
     paths[trial].parent.mkdir(parents=True, exist_ok=True)
@@ -203,7 +146,6 @@ def _trained(task: Task, plugins: Plugins) -> Trained | None:
             except DetectorError:  # the network cannot be one of many, or the images are bad: alone, that is said
                 return None
             for path, trained in zip(paths.values(), together, strict=True):
-                with partial_file(path) as temporary:
+                with replacing(path) as temporary:
                     trained.save(temporary)
-                    temporary.replace(path)
     return Trained.load(paths[trial])

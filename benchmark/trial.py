@@ -9,7 +9,7 @@ import time
 import traceback
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import version
@@ -24,6 +24,7 @@ from torch import Tensor
 from oodbench.benchmark import pictures
 from oodbench.benchmark.capabilities import can_reconstruct, can_sample
 from oodbench.benchmark.classifier import digest_of
+from oodbench.benchmark.device import choose_device
 from oodbench.benchmark.errors import check_room
 from oodbench.benchmark.fingerprint import fingerprint
 from oodbench.benchmark.generation import Yardstick
@@ -33,6 +34,7 @@ from oodbench.benchmark.samples import Samples
 from oodbench.benchmark.store import SCHEMA, Result, Store, new_folder, remove, write_card
 from oodbench.benchmark.threshold import conformal_threshold
 from oodbench.benchmark.trace import Trace
+from oodbench.benchmark.yardsticks import can_measure
 from oodbench.datasets.base import Part
 from oodbench.datasets.split import PROTOCOLS, Split, as_float
 from oodbench.detectors.base import Detector, Monitor
@@ -59,6 +61,25 @@ class Recorder(Monitor):
             self.seconds_watching += time.perf_counter() - start
 
 
+@dataclass(frozen=True)
+class Options:
+    """How trials are run, which is no part of what they are.
+
+    Attributes
+    ----------
+    device : str
+        ``auto``, ``cpu`` or ``cuda``.
+    trace : bool
+        Whether to watch the test images after every epoch.
+    keep : bool
+        Whether to leave run folders.
+    """
+
+    device: str = "auto"
+    trace: bool = False
+    keep: bool = True
+
+
 def make_detector(plugins: Plugins, trial: Trial, device: str = "cpu") -> Detector:
     """Make the untrained detector of a trial, with its changed hyperparameters, seed and device."""
     cls = plugins.detectors[trial.detector]
@@ -70,7 +91,6 @@ def make_detector(plugins: Plugins, trial: Trial, device: str = "cpu") -> Detect
 def identity(plugins: Plugins, trial: Trial) -> Result:
     """Give what a result must have in common with today's code to be of it, apart from the trial itself."""
     detector, dataset = make_detector(plugins, trial), plugins.datasets[trial.dataset]
-    measured = can_sample(type(detector)) and PROTOCOLS[trial.protocol].tests_test_part_only
     return {
         "schema": SCHEMA,
         "dataset": trial.dataset,
@@ -78,7 +98,7 @@ def identity(plugins: Plugins, trial: Trial) -> Result:
         "protocol": trial.protocol,
         "fingerprint": _fingerprint(type(detector)),
         "data_version": dataset.version,
-        "classifier": digest_of(trial.dataset) if measured else None,
+        "classifier": digest_of(trial.dataset) if can_sample(type(detector)) and can_measure(trial) else None,
         "hyperparameters": detector.hyperparameters(dataset.shape),
     }
 
@@ -132,12 +152,10 @@ def run_trial(
     parts: tuple[Part, Part],
     store: Store,
     *,
-    device: str = "cpu",
+    options: Options = Options(),
     yardstick: Callable[[], Yardstick | None] = lambda: None,
     trained: Callable[[], Trained | None] = lambda: None,
     listener: Monitor | None = None,
-    trace: bool = False,
-    keep: bool = True,
 ) -> Result:
     """Run a trial and store what it gives: a result, and, unless it fails, a run folder.
 
@@ -151,18 +169,14 @@ def run_trial(
         The dataset's training and test part.
     store : Store
         Where to.
-    device : str
-        ``cpu`` or ``cuda``.
+    options : Options
+        How.
     yardstick : callable, optional
         Gives what its samples are measured with.
     trained : callable, optional
         Gives its network's weights, if they were trained together with others'.
     listener : Monitor, optional
         Hears of the fit's progress.
-    trace : bool
-        Whether to watch the test images after every epoch.
-    keep : bool
-        Whether to leave a run folder.
 
     Returns
     -------
@@ -174,6 +188,7 @@ def run_trial(
     OSError
         The disk is full, or the result cannot be written.
     """
+    device = choose_device(options.device)
     about = describe(trial, plugins, device)
     try:
         about |= identity(plugins, trial)
@@ -183,7 +198,7 @@ def run_trial(
         if together is not None:
             adopt(detector, together)
             about["environment"]["trained_together"] = together.count
-        watch = Trace(detector, split) if trace else None
+        watch = Trace(detector, split) if options.trace else None
         recorder = Recorder(as_float(split.validation), listener or Monitor(), watch)
         measured, scores = _measure(detector, split, recorder)
         if together is not None:
@@ -193,7 +208,7 @@ def run_trial(
         samples = Samples.draw(detector, split, trial.seed, yardstick) if can_sample(type(detector)) else None
         if samples is not None:
             measured |= samples.measures()
-        if keep:
+        if options.keep:
             with new_folder(store.run_folder(trial)) as folder:
                 _fill(folder, detector, split, scores, recorder, trial)
                 if samples is not None:

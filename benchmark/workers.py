@@ -22,7 +22,7 @@ from threadpoolctl import threadpool_limits
 from oodbench.benchmark.errors import check_room
 from oodbench.benchmark.plan import Plugins, file_name
 from oodbench.benchmark.processes import PROCESSES
-from oodbench.benchmark.store import PARTIAL, partial
+from oodbench.benchmark.store import PARTIAL, replacing
 from oodbench.datasets.base import Dataset, Part
 
 PartName = Literal["train", "test"]
@@ -144,10 +144,9 @@ def write_arrays(dataset: Dataset, folder: Path, parts: Sequence[PartName] = PAR
             continue
         loaded = dataset.load(part)
         for kind, path in paths.items():
-            with partial(path) as temporary:
+            with replacing(path) as temporary:
                 try:
                     np.save(temporary, getattr(loaded, kind).numpy())
                 except OSError as error:
                     check_room(folder, error)
                     raise
-                temporary.replace(path)

@@ -24,6 +24,7 @@ from oodbench.benchmark.display import Display
 from oodbench.benchmark.errors import RunError, UsageError
 from oodbench.benchmark.plan import Plugins, Trial
 from oodbench.benchmark.store import Store
+from oodbench.benchmark.trial import Options
 from tests.benchmark.test_engine import run, scores, wait_for
 
 pytest.importorskip("distributed")
@@ -299,7 +300,7 @@ def test_results_of_other_code_are_refused(plugins: Plugins, tmp_path: Path) -> 
     run([trial], plugins, tmp_path / "here")
     result = Store.at(tmp_path / "here").read(trial)
     assert result is not None
-    order = Order(plugins, store, tmp_path, "cpu", trace=False, keep=True, since=0.0)
+    order = Order(plugins, store, tmp_path, Options("cpu"), since=0.0)
     session = ClusterSession(order, Nobody(), [trial], away=True)  # type: ignore[arg-type]
     future: Future[Delivery] = Future()
     future.set_result(Delivery({**result, "fingerprint": "of other code"}, None))
@@ -311,7 +312,7 @@ def test_results_of_other_code_are_refused(plugins: Plugins, tmp_path: Path) -> 
 
 def test_a_worker_without_oodbench(plugins: Plugins, tmp_path: Path) -> None:
     trial = Trial("digits", "mean", 0, 0)
-    order = Order(plugins, Store.at(tmp_path), tmp_path, "cpu", trace=False, keep=True, since=0.0)
+    order = Order(plugins, Store.at(tmp_path), tmp_path, Options("cpu"), since=0.0)
     session = ClusterSession(order, Nobody(), [trial], away=True)  # type: ignore[arg-type]
     future: Future[Delivery] = Future()
     future.set_exception(ModuleNotFoundError("No module named 'oodbench'"))
@@ -340,7 +341,7 @@ class Broken:
 
 def test_a_connection_that_drops_while_a_result_is_fetched(plugins: Plugins, tmp_path: Path) -> None:
     trial = Trial("digits", "mean", 0, 0)
-    order = Order(plugins, Store.at(tmp_path), tmp_path, "cpu", trace=False, keep=True, since=0.0)
+    order = Order(plugins, Store.at(tmp_path), tmp_path, Options("cpu"), since=0.0)
     session = ClusterSession(order, Broken(), [trial], away=True)  # type: ignore[arg-type]
     future = session.submit(ClientExecutor(Broken()), trial)  # type: ignore[arg-type]
     with pytest.raises(WorkerLostError) as lost:

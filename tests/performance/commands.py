@@ -30,7 +30,7 @@ class Command:
     data : Path
         Where datasets lie.
     cache : Path
-        Where it keeps listings.
+        Where it keeps listings, and what real images gave.
     """
 
     data: Path

@@ -21,6 +21,7 @@ PLAINS = (PLAIN_ONE_THREAD, PLAIN)
 LIST_FIRST = "bench list, the first time"
 DIGITS = "autoencoders on digits"
 ALL = "autoencoders on MNIST and CIFAR-10"
+FIRST_LOOK, SECOND_LOOK = (f"ppca on MNIST and CIFAR-10, {when}" for when in ("the first time", "again"))
 CLASSES = 10
 TEST_IMAGES = 10_000
 QUIET = 0.5
@@ -101,9 +102,16 @@ def scaling(results: Results, *, net: bool) -> float:
 
 
 def all_seconds(results: Results) -> float:
-    """Estimate how long all trials of the measured detectors take with two processes."""
+    """Estimate how long all trials of the measured detectors take with two processes, real images once looked at."""
     start = results.value("scaling", "start_seconds", jobs=2)
-    return float(CLASSES * trial_seconds(results) / scaling(results, net=True) + start)
+    seconds = trial_seconds(results) - trial_seconds(results, [phases.REAL])
+    return float(CLASSES * seconds / scaling(results, net=True) + start)
+
+
+def first_look(results: Results) -> float:
+    """Say how many seconds longer the first run on a machine takes."""
+    first, again = (results.value("whole runs", "seconds", what=what) for what in (FIRST_LOOK, SECOND_LOOK))
+    return float(first - again)
 
 
 def plain_seconds(results: Results, way: str, dataset: str, detector: str) -> float:
@@ -127,11 +135,13 @@ def memory_gib(results: Results) -> float:
 
 
 def _targets(results: Results) -> list[str]:
-    rest = 1 - trial_seconds(results, phases.WORK) / trial_seconds(results)
+    look = trial_seconds(results, [phases.REAL])  # it is said apart
+    rest = 1 - trial_seconds(results, phases.WORK) / (trial_seconds(results) - look)
     digits = results.value("whole runs", "seconds", what=DIGITS)
     measured = [row["seconds"] for row in results.rows("whole runs", what=ALL)]
     everything = "all trials of the four autoencoders on MNIST and CIFAR-10" + ("" if measured else ", estimated")
     seconds = measured[0] if measured else all_seconds(results)
+    first = first_look(results)
     memory, two = memory_gib(results), scaling(results, net=True)
     rows = [
         ("share of a trial that is neither training nor scoring", "below 5 %", _percent(rest), rest < 0.05),
@@ -139,8 +149,13 @@ def _targets(results: Results) -> list[str]:
         ("two processes against one", "1.9 times as fast", f"{two:.2f} times", two >= 1.9),
         ("ten splits of digits, four autoencoders", "20 s", _time(digits), digits <= 20),
         (everything, "10 min", _time(seconds), seconds <= 600),
+        ("the same, the first time", "10 min", _time(seconds + first), seconds + first <= 600),
     ]
-    return [table(["what", "target", "measured", "met"], [(*row, "yes" if met else "no") for *row, met in rows])]
+    return [
+        "What real images give, by which samples are measured, is kept in the user's cache: the first run on a machine "
+        f"takes longer, by {_time(first)} for all classes of MNIST and CIFAR-10. The other figures are without that.",
+        table(["what", "target", "measured", "met"], [(*row, "yes" if met else "no") for *row, met in rows]),
+    ]
 
 
 def _speed(results: Results) -> list[str]:
@@ -165,14 +180,16 @@ def _phases(results: Results) -> list[str]:
         f"{rest_share(results, phases.WORK, dataset=dataset, detector=detector)} for {detector} on {dataset}"
         for dataset, detector in cells(results)
     ]
+    later = [phase for phase in names if phase != phases.REAL]
+    without = 1 - trial_seconds(results, phases.WORK) / trial_seconds(results, later)
     return [
         "Seconds of one trial of each detector, summed over detectors, in one process with one thread; by timers "
         f"around the functions that a trial calls. The first {len(phases.WORK)} lines are training and scoring.",
         table(["phase", *datasets, "share"], rows),
         f"The other lines are {rest_share(results, phases.WORK)} of the time, or "
         f"{rest_share(results, [phases.TRAINING, phases.SCORING])} with what a fit learns of the training images for "
-        f"score and samples counted to them. By detector: {', '.join(each)}. The first detector of a class looks "
-        "at the real images for all.",
+        f"score and samples counted to them; {_percent(without)} where real images have been looked at before. By "
+        f"detector: {', '.join(each)}. The first detector of a class looks at the real images for all.",
     ]
 
 
@@ -293,7 +310,8 @@ def _runs(results: Results) -> list[str]:
         rows.append((f"{ALL}, estimated", CLASSES * len(cells(results)), _time(all_seconds(results))))
     return [
         "`bench run` with a process a core, from the command to its end. An estimate is ten times the measured trials "
-        "of one class, over the factor by which two processes are faster, and a start-up.",
+        "of one class, over the factor by which two processes are faster, and a start-up. All but the one that says so "
+        "are not the first on the machine.",
         table(["run", "trials", "time"], rows),
     ]
 

@@ -12,7 +12,7 @@ from typing import Any, ParamSpec, TypeVar
 import numpy as np
 import pytest
 
-from oodbench.benchmark import pictures, samples, task, trial
+from oodbench.benchmark import pictures, samples, trial, yardsticks
 from oodbench.benchmark.classifier import Classifier
 from oodbench.datasets import split
 from oodbench.detectors import autoencoder, neural
@@ -27,6 +27,7 @@ MIXTURE = "fit: mixture of the latents"
 SCORING = "scoring the test images"
 WORK = (TRAINING, STATISTICS, MIXTURE, SCORING)
 """What a trial is for; the rest is to be small."""
+REAL = "looking at the real images, once a machine"
 REST = "the rest"
 
 
@@ -81,7 +82,7 @@ def places(detector: type[Detector]) -> list[tuple[str, Any, str]]:
         ("detection metrics", trial, "detection_metrics"),
         ("signs of health", detector, "health"),
         ("sampling", detector, "sample"),
-        ("looking at the real images, once a class", task, "_yardstick"),
+        (REAL, yardsticks, "_made"),
         ("measuring samples", Classifier, "look"),
         ("measuring samples", samples, "generation_metrics"),
         *(("pictures", pictures, name) for name in drawn),

@@ -9,7 +9,7 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from tests.performance.commands import WORKERS, Command, Memory
-from tests.performance.page import ALL, DIGITS, LIST_FIRST
+from tests.performance.page import ALL, DIGITS, FIRST_LOOK, LIST_FIRST, SECOND_LOOK
 from tests.performance.results import Results
 from tests.performance.settings import DATASETS, NORMAL_CLASS, Settings
 from tests.performance.timing import median_seconds
@@ -55,6 +55,15 @@ def test_memory(command: Command, settings: Settings, results: Results, tmp_path
     assert sum(name.startswith("worker") for name in memory.peak) == WORKERS, memory.peak
     for process, mib in memory.peak.items():
         results.add("memory", process=process, mib=mib)
+
+
+def test_first_look(command: Command, results: Results, tmp_path: Path) -> None:
+    """A method that is trained in no time draws samples of all classes, and then once more."""
+    for kept in command.cache.rglob("*.safetensors"):
+        kept.unlink()
+    run = ["run", *ON_IMAGES, "--detector", "ppca", "--force", "--out", str(tmp_path)]
+    for what in (FIRST_LOOK, SECOND_LOOK):
+        results.add("whole runs", what=what, trials=10 * len(DATASETS), seconds=command.run(run))
 
 
 @pytest.mark.parametrize("jobs", [1, 2])

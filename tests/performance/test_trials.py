@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from pathlib import Path
-from queue import SimpleQueue
 
 import pytest
 
-from oodbench.benchmark import task
+from oodbench.benchmark import yardsticks
 from oodbench.benchmark.plan import Plugins, Trial
 from oodbench.benchmark.store import Result, Store
-from oodbench.benchmark.trial import run_trial
+from oodbench.benchmark.trial import Options, run_trial
 from oodbench.benchmark.workers import plugins_of, shared_part
 from tests.performance.phases import REST, watch
 from tests.performance.results import Results
@@ -26,7 +26,16 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 
 @pytest.fixture(autouse=True, scope="module")
-def _warm(arrays: Path, store: Store) -> None:
+def _cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Let real images be looked at anew."""
+    cache = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(yardsticks, "user_cache_path", lambda _: cache)
+        yield
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _warm(arrays: Path, store: Store, _cache: None) -> None:
     """Import what a process imports in its first trial only."""
     _run(Trial("digits", "ae", NORMAL_CLASS, 0, (("epochs", 1),)), arrays, store)
 
@@ -53,9 +62,16 @@ def _run(trial: Trial, arrays: Path, store: Store) -> tuple[float, Result]:
     """Run a trial; give the seconds that it took, and its result."""
     parts = (shared_part(arrays, trial.dataset, "train"), shared_part(arrays, trial.dataset, "test"))
 
-    whole = task.Task(trial, store, (), arrays, "cpu", False, True, 0.0, SimpleQueue(), store.runs)
+    plugins = plugins_of(())
     start = time.perf_counter()
-    result = run_trial(trial, plugins_of(()), parts, store, yardstick=lambda: task._yardstick(whole))
+    result = run_trial(
+        trial,
+        plugins,
+        parts,
+        store,
+        options=Options("cpu"),
+        yardstick=lambda: yardsticks.yardstick(trial, plugins, lambda: parts),
+    )
     seconds = time.perf_counter() - start
     assert result["status"] == "done", result
     return seconds, result

@@ -1,0 +1,102 @@
+"""Yardsticks, made once a split and kept in the user's cache: real images look the same to all detectors and runs."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+from collections.abc import Callable
+from contextlib import suppress
+from functools import cache, lru_cache
+from pathlib import Path
+
+from filelock import FileLock
+from platformdirs import user_cache_path
+
+from oodbench.benchmark import classifier, generation
+from oodbench.benchmark.classifier import digest_of
+from oodbench.benchmark.generation import Yardstick, yardstick_of
+from oodbench.benchmark.plan import Plugins, Trial, file_name
+from oodbench.benchmark.store import replacing
+from oodbench.datasets import split
+from oodbench.datasets.base import Part
+from oodbench.datasets.split import PROTOCOLS, one_vs_rest
+
+FOLDER = "yardsticks"
+
+
+def can_measure(trial: Trial) -> bool:
+    """Say whether samples can be measured: not where the classifier may have been trained on the images tested."""
+    return PROTOCOLS[trial.protocol].tests_test_part_only and digest_of(trial.dataset) is not None
+
+
+def yardstick(trial: Trial, plugins: Plugins, parts: Callable[[], tuple[Part, Part]]) -> Yardstick | None:
+    """Give what the samples of a trial are measured with.
+
+    Parameters
+    ----------
+    trial : Trial
+        Tells the split.
+    plugins : Plugins
+        Where its dataset is found.
+    parts : callable
+        Gives the dataset's training and test part.
+
+    Returns
+    -------
+    Yardstick or None
+        None where samples cannot be measured.
+    """
+    if not can_measure(trial):
+        return None
+    try:
+        return _loaded(_file(trial, plugins, parts), trial.dataset, trial.normal_class)
+    except OSError:  # the cache cannot be written to
+        return _made(trial, parts)
+
+
+def prepare(trial: Trial, plugins: Plugins, parts: Callable[[], tuple[Part, Part]]) -> None:
+    """Make a trial's yardstick, if it can be kept, unless it is there or another process is making it."""
+    with suppress(OSError):  # of which filelock's Timeout is one
+        if can_measure(trial):
+            _file(trial, plugins, parts, timeout=0)
+
+
+def _made(trial: Trial, parts: Callable[[], tuple[Part, Part]]) -> Yardstick | None:
+    return yardstick_of(trial.dataset, one_vs_rest(*parts(), trial.normal_class), trial.normal_class)
+
+
+@lru_cache(maxsize=2)
+def _loaded(path: Path, dataset: str, normal_class: int) -> Yardstick:
+    return Yardstick.load(path, dataset, normal_class)
+
+
+def _file(trial: Trial, plugins: Plugins, parts: Callable[[], tuple[Part, Part]], *, timeout: float = -1) -> Path:
+    """Give the file of a split's yardstick, which the first process to need it makes for all, in place of earlier ones.
+
+    Raises
+    ------
+    OSError
+        It cannot be written; or, as a Timeout, another process has been making it for so many seconds (-1: however
+        long it takes).
+    """
+    folder = user_cache_path("oodbench") / FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
+    split_name = f"{file_name(trial.dataset)}-{trial.normal_class}"
+    version = plugins.datasets[trial.dataset].version
+    path = folder / f"{split_name}-{_digest(version, digest_of(trial.dataset))}.safetensors"
+    with FileLock(folder / f"{split_name}.lock", timeout=timeout):
+        if not path.is_file():
+            made = _made(trial, parts)
+            assert made is not None
+            for outdated in folder.glob(f"{split_name}-*.safetensors"):
+                outdated.unlink()
+            with replacing(path) as temporary:
+                made.save(temporary)
+    return path
+
+
+@cache
+def _digest(version: str, weights: str | None) -> str:
+    """Hash all that a yardstick comes from: the data, the classifier's weights and the code."""
+    sources = [inspect.getsource(module) for module in (classifier, generation, split)]
+    return hashlib.sha256("".join([version, str(weights), *sources]).encode()).hexdigest()[:12]
