@@ -1,4 +1,7 @@
-"""What ``bench list`` shows; kept in the user's cache, so that it can be shown again without importing torch."""
+"""What ``bench list`` shows, without importing torch.
+
+Of the built-in plugins it reads the source. Others must be imported; what was found then is kept in the user's cache.
+"""
 
 from __future__ import annotations
 
@@ -9,21 +12,25 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from platformdirs import user_cache_path
 from rich.table import Table
 
+from oodbench.benchmark.declared import Declarations, UnreadableError, summary
+
 if TYPE_CHECKING:
     from oodbench.benchmark.plan import Plugins
-    from oodbench.benchmark.registry import Registry
+    from oodbench.benchmark.registry import Family, Registry
 
 COLUMNS = {
     "Detectors": ("detector", "what it is", "samples", "reconstructs", "from"),
     "Datasets": ("dataset", "what it is", "images", "classes", "from"),
     "Could not be loaded": ("from", "why"),
 }
+BUILT_IN = "built in"
 PACKAGE = Path(__file__).resolve().parents[1]
 
 Listing = dict[str, list[list[str]]]
@@ -41,13 +48,16 @@ def listing(files: Sequence[Path] = ()) -> Listing:
     Returns
     -------
     dict
-        Kept from earlier if no module has changed since.
+        With plugins that are not built in, kept from earlier if no module has changed since.
 
     Raises
     ------
     UsageError
         One of the files does not exist.
     """
+    if not files and not _entry_points():
+        with suppress(UnreadableError):
+            return _read()
     kept = user_cache_path("oodbench") / f"list-{_digest(files)}.json"
     with suppress(OSError, ValueError):
         stored: Listing = json.loads(kept.read_text(encoding="utf-8"))
@@ -76,38 +86,58 @@ def tables(found: Listing) -> list[Table]:
     return shown
 
 
+def _read() -> Listing:
+    """List the built-in plugins from their source."""
+    of_detectors = Declarations(PACKAGE / "detectors", "Detector")
+    of_datasets = Declarations(PACKAGE / "datasets", "Dataset")
+    samples, reconstructs = (partial(of_detectors.has_method, name=name) for name in ("sample", "reconstruct"))
+    shape, class_names = (partial(of_datasets.attribute, name=name) for name in ("shape", "class_names"))
+    detectors = [
+        _detector(name, summary(node), samples(node), reconstructs(node), BUILT_IN)
+        for name, node in of_detectors.registered("register").items()
+    ]
+    datasets = [
+        _dataset(name, summary(node), shape(node), class_names(node), BUILT_IN)
+        for name, node in of_datasets.registered("register").items()
+    ]
+    for rows, declared, argument in ((detectors, of_detectors, "NAME"), (datasets, of_datasets, "PATH")):
+        families = declared.registered("register_family").items()
+        rows += [_family(name, argument, summary(node), BUILT_IN) for name, node in families]
+    return dict(zip(COLUMNS, (detectors, datasets, []), strict=True))
+
+
 def _look(plugins: Plugins) -> Listing:
+    """List plugins that have been imported."""
     from oodbench.benchmark.capabilities import can_reconstruct, can_sample
 
     detectors = [
-        [name, plugin.summary, _yes(can_sample(plugin.cls)), _yes(can_reconstruct(plugin.cls)), plugin.source]
+        _detector(name, plugin.summary, can_sample(plugin.cls), can_reconstruct(plugin.cls), plugin.source)
         for name, plugin in sorted(plugins.detectors.plugins.items())
     ]
     datasets = [
-        [
-            name,
-            plugin.summary,
-            "{1}×{2}×{0}".format(*plugin.cls.shape),
-            str(len(plugin.cls.class_names)),
-            plugin.source,
-        ]
+        _dataset(name, plugin.summary, plugin.cls.shape, plugin.cls.class_names, plugin.source)
         for name, plugin in sorted(plugins.datasets.plugins.items())
     ]
-    detectors += _families(plugins.detectors, "NAME")
-    datasets += _families(plugins.datasets, "PATH")
+    detectors += [_family(name, "NAME", own.summary, own.source) for name, own in _families(plugins.detectors)]
+    datasets += [_family(name, "PATH", own.summary, own.source) for name, own in _families(plugins.datasets)]
     broken = [[plugin.source, plugin.cause] for plugin in plugins.broken]
     return dict(zip(COLUMNS, (detectors, datasets, broken), strict=True))
 
 
-def _families(registry: Registry[Any], argument: str) -> list[list[str]]:
-    return [
-        [f"{name}:{argument}", family.summary, "", "", family.source]
-        for name, family in sorted(registry.families.items())
-    ]
+def _families(registry: Registry[Any]) -> list[tuple[str, Family[Any]]]:
+    return sorted(registry.families.items())
 
 
-def _yes(value: bool) -> str:
-    return "yes" if value else "—"
+def _detector(name: str, about: str, samples: bool, reconstructs: bool, source: str) -> list[str]:
+    return [name, about, *("yes" if able else "—" for able in (samples, reconstructs)), source]
+
+
+def _dataset(name: str, about: str, shape: Sequence[int], class_names: Sequence[str], source: str) -> list[str]:
+    return [name, about, "{1}×{2}×{0}".format(*shape), str(len(class_names)), source]
+
+
+def _family(name: str, argument: str, about: str, source: str) -> list[str]:
+    return [f"{name}:{argument}", about, "", "", source]
 
 
 def _digest(files: Sequence[Path]) -> str:

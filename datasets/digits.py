@@ -19,7 +19,7 @@ class Digits(Dataset):
     There is no official split of these images: a fixed, stratified 30 % are the test part.
     """
 
-    class_names = tuple("0123456789")
+    class_names = ("0", "1", "2", "3", "4", "5", "6", "7", "8", "9")
     shape = (1, 8, 8)
 
     def load(self, part: Literal["train", "test"]) -> Part:

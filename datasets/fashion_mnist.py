@@ -20,8 +20,16 @@ class FashionMNIST(IdxDataset):
 
     source = TorchvisionFashionMNIST
     class_names = (
-        *("t-shirt", "trouser", "pullover", "dress", "coat"),
-        *("sandal", "shirt", "sneaker", "bag", "ankle-boot"),
+        "t-shirt",
+        "trouser",
+        "pullover",
+        "dress",
+        "coat",
+        "sandal",
+        "shirt",
+        "sneaker",
+        "bag",
+        "ankle-boot",
     )
     checksums: ClassVar[dict[str, str]] = {
         f"FashionMNIST/raw/{part}-{kind}": ""

@@ -53,7 +53,7 @@ class MNIST(IdxDataset):
     """28×28 handwritten digits, 60,000 + 10,000 images."""
 
     source = TorchvisionMNIST
-    class_names = tuple("0123456789")
+    class_names = ("0", "1", "2", "3", "4", "5", "6", "7", "8", "9")
     checksums: ClassVar[dict[str, str]] = {
         "MNIST/raw/train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
         "MNIST/raw/train-labels-idx1-ubyte": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from oodbench.benchmark import listing as module
-from oodbench.benchmark.listing import listing, tables
+from oodbench.benchmark.declared import UnreadableError
+from oodbench.benchmark.listing import Listing, listing, tables
+from oodbench.benchmark.plan import Plugins
 
 PLUGIN = '''
 from oodbench.detectors import Detector, register
@@ -45,18 +47,43 @@ def test_what_there_is_and_what_it_can_do() -> None:
     assert [table.title for table in tables(listing())] == ["Detectors", "Datasets"]
 
 
-def test_the_second_time_torch_is_not_imported(cache: Path) -> None:
+def listed_apart(cache: Path, *files: Path) -> str:
+    """List in a process of its own: how many detectors, and whether it imported torch."""
     program = (
         "import sys, pathlib\n"
         "from oodbench.benchmark import listing\n"
-        "listing.user_cache_path = lambda _: pathlib.Path(sys.argv[1])\n"
-        "found = listing.listing()\n"
-        "print(len(found['Detectors']), 'torch' in sys.modules)\n"
+        "cache, *files = map(pathlib.Path, sys.argv[1:])\n"
+        "listing.user_cache_path = lambda _: cache\n"
+        "print(len(listing.listing(files)['Detectors']), 'torch' in sys.modules)\n"
     )
-    command = [sys.executable, "-c", program, str(cache)]
-    first, second = (
-        subprocess.run(command, capture_output=True, text=True, check=True, env=os.environ).stdout for _ in range(2)
-    )
+    command = [sys.executable, "-c", program, str(cache), *map(str, files)]
+    return subprocess.run(command, capture_output=True, text=True, check=True, env=os.environ).stdout
+
+
+def test_built_in_plugins_are_listed_without_torch(cache: Path, plugins: Plugins) -> None:
+    number = len(plugins.detectors.plugins) + len(plugins.detectors.families)
+    assert listed_apart(cache) == f"{number} False\n"
+    assert not cache.exists()
+
+
+def test_their_source_says_what_an_import_would(plugins: Plugins) -> None:
+    assert module._read() == module._look(plugins)
+
+
+def test_what_the_source_does_not_say_is_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    read = module._read()
+
+    def unreadable() -> Listing:
+        raise UnreadableError
+
+    monkeypatch.setattr(module, "_read", unreadable)
+    assert listing() == read
+
+
+def test_the_second_time_torch_is_not_imported_for_others(tmp_path: Path, cache: Path) -> None:
+    path = tmp_path / "listed.py"
+    path.write_text(PLUGIN, encoding="utf-8")
+    first, second = (listed_apart(cache, path) for _ in range(2))
     assert first.endswith("True\n")
     assert second == first.replace("True", "False")
 

@@ -9,7 +9,7 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from tests.performance.commands import WORKERS, Command, Memory
-from tests.performance.page import ALL, DIGITS, FIRST_LOOK, LIST_FIRST, SECOND_LOOK
+from tests.performance.page import ALL, DIGITS, FIRST_LOOK, HELP, LIST, SECOND_LOOK
 from tests.performance.results import Results
 from tests.performance.settings import DATASETS, NORMAL_CLASS, Settings
 from tests.performance.timing import median_seconds
@@ -17,9 +17,8 @@ from tests.performance.timing import median_seconds
 ON_IMAGES = [word for dataset in DATASETS for word in ("--dataset", dataset)]
 ONE_TRIAL = ["run", "--class", str(NORMAL_CLASS), "--detector", "mean", "--force"]
 STARTS = {
-    "bench --help": ["--help"],
-    LIST_FIRST: ["list"],
-    "bench list": ["list"],
+    HELP: ["--help"],
+    LIST: ["list"],
     "bench run: one trial of mean on digits": [*ONE_TRIAL, "--dataset", "digits"],
     "bench run: one trial of mean on mnist": [*ONE_TRIAL, "--dataset", "mnist"],
     "bench run: one trial of mean on cifar10": [*ONE_TRIAL, "--dataset", "cifar10"],
@@ -36,13 +35,7 @@ def test_start(
     start: str, command: Command, settings: Settings, results: Results, benchmark: BenchmarkFixture, tmp_path: Path
 ) -> None:
     arguments = [*STARTS[start], *(("--out", str(tmp_path)) if "run" in STARTS[start] else ())]
-
-    def setup() -> None:
-        if start == LIST_FIRST:
-            for kept in command.cache.rglob("list-*.json"):
-                kept.unlink()
-
-    seconds = median_seconds(benchmark, lambda: command.run(arguments), settings.rounds, setup)
+    seconds = median_seconds(benchmark, lambda: command.run(arguments), settings.rounds)
     results.add("start-up", what=start, seconds=seconds)
 
 

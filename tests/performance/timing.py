@@ -7,9 +7,7 @@ from collections.abc import Callable
 from pytest_benchmark.fixture import BenchmarkFixture
 
 
-def median_seconds(
-    benchmark: BenchmarkFixture, function: Callable[[], object], rounds: int, setup: Callable[[], None] | None = None
-) -> float:
+def median_seconds(benchmark: BenchmarkFixture, function: Callable[[], object], rounds: int) -> float:
     """Measure how long a function takes; a first call, which allocates and fills caches, does not count.
 
     Parameters
@@ -20,14 +18,12 @@ def median_seconds(
         What to measure.
     rounds : int
         How often.
-    setup : callable, optional
-        Is called before each round, unmeasured.
 
     Returns
     -------
     float
         The median.
     """
-    benchmark.pedantic(function, setup=setup, rounds=rounds, warmup_rounds=1)  # type: ignore[no-untyped-call]
+    benchmark.pedantic(function, rounds=rounds, warmup_rounds=1)  # type: ignore[no-untyped-call]
     assert benchmark.stats is not None
     return float(benchmark.stats.stats.median)
