@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import os
-import queue
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, Future
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
-from multiprocessing.managers import SyncManager
 from pathlib import Path
 from typing import Any
 
 from oodbench.benchmark.backend import Backend, Order, Session, WorkerLostError
 from oodbench.benchmark.device import choose_device
+from oodbench.benchmark.mailbox import Mailbox, mailbox
 from oodbench.benchmark.plan import Plugins, Trial
-from oodbench.benchmark.processes import PROCESSES
 from oodbench.benchmark.store import Result
 from oodbench.benchmark.task import Task, execute
-from oodbench.benchmark.workers import follow_parent, interrupted_later, shared_arrays, worker_pool
+from oodbench.benchmark.workers import shared_arrays, worker_pool
 from oodbench.datasets.base import Dataset
 from oodbench.detectors.batched import can_train_together
 
@@ -49,8 +47,8 @@ class LocalBackend(Backend):
         choose_device(order.options.device)
         names = sorted({trial.dataset for trial in trials})
         self.datasets = [order.plugins.datasets[name](order.data) for name in names]
-        with shared_arrays(self.datasets, order.store.runs) as arrays, _progress() as progress:
-            yield LocalSession(order, arrays, progress, self.places(len(trials)), trials)
+        with shared_arrays(self.datasets, order.store.runs) as arrays, mailbox() as reports:
+            yield LocalSession(order, arrays, reports, self.places(len(trials)), trials)
 
     def remarks(self) -> list[str]:
         """Pass on what the datasets have to say."""
@@ -63,8 +61,8 @@ class LocalSession(Session):
     attempts = ATTEMPTS
     died = f"its process died {ATTEMPTS} times (killed, perhaps for lack of memory): try fewer --jobs"
 
-    def __init__(self, order: Order, arrays: Path, progress: Any, jobs: int, trials: Sequence[Trial]) -> None:
-        self.order, self.arrays, self.progress, self.jobs = order, arrays, progress, jobs
+    def __init__(self, order: Order, arrays: Path, box: Mailbox, jobs: int, trials: Sequence[Trial]) -> None:
+        self.order, self.arrays, self.mailbox, self.jobs = order, arrays, box, jobs
         self.together: dict[Trial, tuple[Trial, ...]] = batches(trials, order.plugins) if order.together else {}
 
     def executor(self) -> AbstractContextManager[Executor]:
@@ -81,7 +79,7 @@ class LocalSession(Session):
             arrays=self.arrays,
             options=order.options,
             since=order.since,
-            progress=self.progress,
+            progress=self.mailbox.slot,
             together=self.together.get(trial, ()),
         )
         return executor.submit(execute, task)
@@ -95,12 +93,8 @@ class LocalSession(Session):
         return result
 
     def reports(self) -> Iterator[tuple[Trial, int, int]]:
-        """Empty the queue."""
-        while True:
-            try:
-                yield self.progress.get_nowait()
-            except (queue.Empty, OSError, EOFError):
-                return
+        """Empty the mailbox."""
+        return self.mailbox.reports()
 
 
 def batches(trials: Sequence[Trial], plugins: Plugins) -> dict[Trial, tuple[Trial, ...]]:
@@ -123,15 +117,3 @@ def batches(trials: Sequence[Trial], plugins: Plugins) -> dict[Trial, tuple[Tria
         if can_train_together(plugins.detectors[trial.detector]):
             groups.setdefault(replace(trial, normal_class=-1), []).append(trial)
     return {trial: tuple(group) for group in groups.values() for trial in group}
-
-
-@contextmanager
-def _progress() -> Iterator[Any]:
-    """Lend a queue for the workers' reports; each has its own connection to it, so that a dying one cannot jam it."""
-    manager = SyncManager(ctx=PROCESSES)
-    with interrupted_later():  # a process that nobody waits for any more complains
-        manager.start(follow_parent)
-    try:
-        yield manager.Queue()
-    finally:
-        manager.shutdown()

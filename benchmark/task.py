@@ -15,6 +15,7 @@ from torch import Tensor
 from oodbench.benchmark import yardsticks
 from oodbench.benchmark.capabilities import can_sample
 from oodbench.benchmark.device import choose_device
+from oodbench.benchmark.mailbox import Report
 from oodbench.benchmark.plan import Plugins, Trial
 from oodbench.benchmark.store import Result, Store, replacing
 from oodbench.benchmark.trial import Options, identity, is_stale, make_detector, run_trial
@@ -29,7 +30,7 @@ from oodbench.detectors.neural import Neural
 class Progress(Protocol):
     """Takes reports: a trial, how many steps it has made, and of how many."""
 
-    def put(self, report: tuple[Trial, int, int]) -> None:
+    def put(self, report: Report) -> None:
         """Take a report."""
 
 
@@ -116,7 +117,7 @@ class _Reporter(Monitor):
 
     def report(self, step: int, steps: int, measures: Mapping[str, float]) -> None:
         del measures
-        with suppress(OSError, EOFError):  # a trial does not fail because nobody listens
+        with suppress(OSError):  # a trial does not fail because nobody listens
             self.progress.put((self.trial, step, steps))
 
 

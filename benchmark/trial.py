@@ -232,24 +232,28 @@ def run_trial(
 
 def _measure(detector: Detector, split: Split, recorder: Recorder) -> tuple[Result, Tensor]:
     _reset_peak_memory()
-    train, test = as_float(split.train), as_float(split.test)
+    train = as_float(split.train)
     start = time.perf_counter()
     detector.fit(train, monitor=recorder)
-    fitted = time.perf_counter()
+    fit_seconds = time.perf_counter() - start - recorder.seconds_watching
+    health = detector.health(recorder.validation if recorder.validation is not None else train)
+    del train  # training and test images as floats would take up most of a worker's memory
+    test = as_float(split.test)
+    start = time.perf_counter()
     scores = detector.score(test)
-    scored = time.perf_counter()
+    score_seconds = time.perf_counter() - start
     if scores.shape != (len(test),):
         raise ValueError(f"score gave shape {tuple(scores.shape)} for {len(test)} images; it must be ({len(test)},).")
     measured: Result = {
         **detection_metrics(scores.numpy(), split.is_ood.numpy()),
         **_at_threshold(detector, recorder.validation, scores, split.is_ood),
-        "fit_seconds": round(fitted - start - recorder.seconds_watching, 3),
-        "score_images_per_second": round(len(test) / (scored - fitted), 1),
+        "fit_seconds": round(fit_seconds, 3),
+        "score_images_per_second": round(len(test) / score_seconds, 1),
         "parameters": detector.parameter_count(),
         "peak_memory_mb": round(peak_memory_mb(), 1),
-        "train_images": len(train),
+        "train_images": len(split.train),
         "test_images": len(test),
-        "health": detector.health(recorder.validation if recorder.validation is not None else train),
+        "health": health,
     }
     return measured, scores
 

@@ -111,28 +111,13 @@ def worker_pool(jobs: int) -> Iterator[ProcessPoolExecutor]:
 
 
 @contextmanager
-def interrupted_later() -> Iterator[None]:
-    """Let Ctrl-C wait until the block ends."""
-    if threading.current_thread() is not threading.main_thread():  # which alone hears of Ctrl-C
-        yield
-        return
-    came: list[int] = []
-    handler = signal.signal(signal.SIGINT, lambda number, _: came.append(number))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, handler)
-    if came:
-        raise KeyboardInterrupt
-
-
-@contextmanager
 def shared_arrays(datasets: Sequence[Dataset], folder: Path, parts: Sequence[PartName] = PARTS) -> Iterator[Path]:
     """Write parts of datasets into a folder of their own in `folder`, where all workers can map them, and lend it."""
     with tempfile.TemporaryDirectory(dir=folder, prefix=f"{PARTIAL}{os.getpid()}-") as own:
         for dataset in datasets:
             dataset.prepare()
             write_arrays(dataset, Path(own), parts)
+        return_freed_memory()
         yield Path(own)
 
 

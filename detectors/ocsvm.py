@@ -13,6 +13,9 @@ from oodbench.detectors.base import Monitor, register
 from oodbench.detectors.projection import Projecting
 from oodbench.detectors.randomness import seeded
 
+BATCH = 1000
+"""Images scored at a time: the kernel of them all and the support vectors would take up most of the memory."""
+
 
 @register("ocsvm")
 class OCSVM(Projecting):
@@ -54,6 +57,9 @@ class OCSVM(Projecting):
 
     def score(self, images: Tensor) -> Tensor:
         """Score images (N, C, H, W) by the negative decision function, (N,); see `Detector.score`."""
-        points = self._project(images).double().numpy()
-        kernel = rbf_kernel(points, self.support_vectors_.numpy(), gamma=float(self.gamma_))
-        return (self.offset_ - torch.from_numpy(kernel) @ self.weights_).float()
+        supports, gamma = self.support_vectors_.numpy(), float(self.gamma_)
+        sums = [
+            torch.from_numpy(rbf_kernel(points.numpy(), supports, gamma=gamma)) @ self.weights_
+            for points in self._project(images).double().split(BATCH)
+        ]
+        return (self.offset_ - torch.cat(sums)).float()

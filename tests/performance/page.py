@@ -224,9 +224,9 @@ def _memory(results: Results) -> list[str]:
     rows = [(row["process"], f"{row['mib']:,.0f}") for row in results.rows("memory")]
     rows.append(("**sum**", f"{1024 * memory_gib(results):,.0f}"))
     return [
-        "`bench run` of ae, memvae, kde and ocsvm on both datasets with two processes, when the sum was largest, "
-        "looked at five times a second. It is the proportional set size: a page that several processes share counts "
-        "once.",
+        f"`bench run --all` with two processes, of class {NORMAL_CLASS}, an epoch where there are any, when the sum "
+        "was largest, looked at five times a second. It is the proportional set size: a page that several processes "
+        "share counts once.",
         table(["process", "MiB"], rows),
     ]
 
