@@ -12,12 +12,17 @@ from oodbench.benchmark.errors import UsageError
 from oodbench.benchmark.store import Result, Store, read_results
 
 SAME, MOVED, BEYOND = "the same", "moved", "moved more than seeds explain"
-MISSING, ADDED = "missing here", "only here"
-VERDICTS = (MISSING, BEYOND, MOVED, ADDED, SAME)
-ALARMING = (MISSING, BEYOND)
+MISSING, FEWER, ADDED = "missing here", "seeds missing here", "only here"
+VERDICTS = (MISSING, BEYOND, FEWER, MOVED, ADDED, SAME)
+"""What matters most first."""
+ALARMING = (MISSING, BEYOND, FEWER)
 STANDARD_ERRORS = 3
 """By how many standard errors a mean over seeds may move: among 300 cells, one moves farther by chance."""
-CELL = ["dataset", "detector", "cls"]
+MEASURES = ("auroc", "frechet")
+"""One of either side."""
+FRECHET_SHARE = 0.1
+"""The deviation over seeds that is assumed of a Fréchet distance, as a share of it."""
+CELL = ["dataset", "detector", "cls", "measure"]
 
 
 @dataclass(frozen=True)
@@ -27,7 +32,7 @@ class Comparison:
     Attributes
     ----------
     cells : DataFrame
-        One row for each dataset × detector × normal class in either: mean AUROC over seeds ``here`` and ``there``,
+        One row for each dataset × detector × normal class × measure in either: means over seeds ``here`` and ``there``,
         their ``difference``, and a ``verdict``.
     """
 
@@ -56,11 +61,11 @@ class Comparison:
 
 
 def compare(store: Store, other: Path, *, tolerance: float) -> Comparison:
-    """Compare the AUROC of a store's results with those of another folder.
+    """Compare a store's results with those of another folder: AUROC, and the Fréchet distance of samples.
 
     The deviation over seeds is estimated for each detector on each dataset, from all its cells with several seeds in
     either folder. A cell moved more than seeds explain if its means differ by more than three standard errors of the
-    difference.
+    difference. A cell with seeds there that are not here counts as one where seeds are missing, unless it moved so.
 
     Parameters
     ----------
@@ -69,7 +74,8 @@ def compare(store: Store, other: Path, *, tolerance: float) -> Comparison:
     other : Path
         There: a leaderboard's folder, or its results folder.
     tolerance : float
-        The deviation over seeds that is assumed of a detector without two seeds of any cell.
+        The deviation over seeds that is assumed of the AUROC of a detector without two seeds of any cell; of its
+        Fréchet distance, a tenth is assumed.
 
     Returns
     -------
@@ -88,34 +94,40 @@ def compare(store: Store, other: Path, *, tolerance: float) -> Comparison:
             raise UsageError(f"There are no results in {folder}: name a folder that `bench run` wrote to.")
     tables = {"here": _frame(here), "there": _frame(there)}
     deviation = _deviations(pd.concat(tables.values()))
-    cells = {key: frame.groupby(CELL)["auroc"] for key, frame in tables.items()}
+    cells = {key: frame.groupby(CELL)["value"] for key, frame in tables.items()}
     means = pd.concat({key: cell.mean() for key, cell in cells.items()}, axis=1)
     counts = pd.concat({key: cell.count() for key, cell in cells.items()}, axis=1).fillna(0)
     difference = means["here"] - means["there"]
-    spread = np.array([deviation.get((dataset, detector), tolerance) for dataset, detector, _ in means.index])
+    assumed = {"auroc": pd.Series(tolerance, means.index), "frechet": FRECHET_SHARE * means["there"]}
+    spread = np.array([deviation.get((cell[0], cell[1], cell[3]), assumed[cell[3]][cell]) for cell in means.index])
+    seeds = {key: frame.groupby(CELL)["seed"].agg(frozenset) for key, frame in tables.items()}
+    fewer = [bool(seeds["there"].get(cell, frozenset()) - seeds["here"].get(cell, frozenset())) for cell in means.index]
     allowed = STANDARD_ERRORS * spread * np.sqrt(1 / counts["here"].clip(1) + 1 / counts["there"].clip(1))
     verdict = np.select(
-        [means["here"].isna(), means["there"].isna(), difference == 0, difference.abs() <= allowed],
-        [MISSING, ADDED, SAME, MOVED],
-        BEYOND,
+        [means["here"].isna(), means["there"].isna(), difference.abs() > allowed, fewer, difference == 0],
+        [MISSING, ADDED, BEYOND, FEWER, SAME],
+        MOVED,
     )
     return Comparison(means.assign(difference=difference, verdict=verdict).reset_index())
 
 
 def _frame(results: list[Result]) -> pd.DataFrame:
-    """One row for each trial that did not fail."""
+    """One row for each measure of a trial that did not fail."""
     rows = [
-        (result["dataset"], result["label"], result["class_name"], result["seed"], result["auroc"])
+        (result["dataset"], result["label"], result["class_name"], measure, result["seed"], result[measure])
         for result in results
         if result["status"] == "done"
+        for measure in MEASURES
+        if result.get(measure) is not None
     ]
-    return pd.DataFrame(rows, columns=[*CELL, "seed", "auroc"])
+    return pd.DataFrame(rows, columns=[*CELL, "seed", "value"])
 
 
-def _deviations(trials: pd.DataFrame) -> dict[tuple[str, str], float]:
-    """Give the standard deviation over seeds of a detector on a dataset, pooled over its cells."""
-    seeds = trials.drop_duplicates([*CELL, "seed"]).groupby(CELL)["auroc"].agg(["var", "count"])
+def _deviations(trials: pd.DataFrame) -> dict[tuple[str, str, str], float]:
+    """Give the standard deviation over seeds of a measure of a detector on a dataset, pooled over its cells."""
+    seeds = trials.drop_duplicates([*CELL, "seed"]).groupby(CELL)["value"].agg(["var", "count"])
     seeds = seeds[seeds["count"] > 1]
-    freedom = (seeds["count"] - 1).groupby(level=[0, 1]).sum()
-    pooled = (seeds["var"] * (seeds["count"] - 1)).groupby(level=[0, 1]).sum() / freedom
+    of = ["dataset", "detector", "measure"]
+    freedom = (seeds["count"] - 1).groupby(level=of).sum()
+    pooled = (seeds["var"] * (seeds["count"] - 1)).groupby(level=of).sum() / freedom
     return dict(zip(pooled.index.tolist(), np.sqrt(pooled).tolist(), strict=True))

@@ -153,9 +153,9 @@ def _missing(
         stored = store.read(trial)
         outdated = stored is not None and is_stale(stored, _identity(trial, plugins))
         done = stored is not None and stored["status"] == "done" and not outdated
-        traced = not trace or (store.run_folder(trial) / "trace").exists()
+        watched = "oracle" in (stored or {}) or (store.run_folder(trial) / "trace").exists()
         stale += outdated
-        if force or not (done and traced):
+        if force or not done or (trace and not watched):
             todo.append(trial)
     return todo, stale
 

@@ -69,7 +69,7 @@ class Reference:
 
 
 def generation_metrics(features: Tensor, probabilities: Tensor, reference: Reference) -> dict[str, float]:
-    """Measure generated images; none of the measures depends on their order.
+    """Measure generated images; if there are as many as real ones, or fewer, their order does not matter.
 
     Parameters
     ----------

@@ -12,7 +12,7 @@ from oodbench.benchmark.display import duration, or_dash
 from oodbench.benchmark.errors import UsageError
 from oodbench.benchmark.health import symptoms
 from oodbench.benchmark.metrics import GENERATION
-from oodbench.benchmark.plan import BENCHMARK_DATASETS, file_name, protocol_option
+from oodbench.benchmark.plan import BENCHMARK_DATASETS, protocol_option
 from oodbench.benchmark.plots import Plot, plots_of, stored_digest
 from oodbench.benchmark.published import beside_ours
 from oodbench.benchmark.significance import LEVEL
@@ -37,7 +37,9 @@ GENERATED = (
     "of all classes (weights {weights}). Fréchet and kernel distance: 0 is best. Density: about 1 is best. Coverage: "
     "the share of the real images' neighbourhoods that hold a sample. Class fidelity: the share of samples that the "
     "classifier takes for the normal class. Novelty: how far samples lie from the nearest training image; 0 is a copy, "
-    "1 is as far as test images. In italics, what is known, to compare with."
+    "1 is as far as test images. In italics, what is known, to compare with; half of the real images are half as many "
+    "as the samples of a detector, which alone makes their Fréchet distance larger. Means over all classes, ± their "
+    "standard deviation over seeds where there are several."
 )
 CONTROLS = {
     "real": "half of the real test images",
@@ -52,8 +54,10 @@ ORACLE = (
 )
 FROM_PAPERS = (
     "**From papers**: not measured here and not ranked. *Ours − paper* is the difference of the means, of the same "
-    "method here and there; networks, epochs and, where the protocol says so, data differ. Figures that were "
-    "*recalled* have not been checked against the paper: look them up before you quote them."
+    "method under the same protocol (each of ours has a page of its own). Networks and epochs differ, and so does the "
+    "score of `ae`, `vae`, `memae` and `memvae`, to which much of the difference is due: with `plain_score=true` they "
+    "score as in their papers. Figures that were *recalled* have not been checked against the paper: look them up "
+    "before you quote them."
 )
 
 
@@ -124,11 +128,8 @@ def check(store: Store) -> list[str]:
             problems.append(f"{path} does not match the results")
     folder = store.leaderboard / "plots"
     problems += [f"{path} was drawn from other results" for path in _outdated(folder, plots)]
-    for dataset in statistics.datasets:
-        path = folder / f"{file_name(dataset)}-auroc.png"
-        if not path.is_file():
-            problems.append(f"{path} is missing")
-    return problems
+    drawn = [folder / plot.name for plot in plots if plot.draw is not None]
+    return problems + [f"{path} is missing" for path in drawn if not path.is_file()]
 
 
 def _outdated(folder: Path, plots: Sequence[Plot]) -> list[Path]:
@@ -287,14 +288,13 @@ def _generation(statistics: Statistics, dataset: str) -> list[str]:
     for detector in statistics.by_class(dataset).index:
         means = [statistics.by_seed(dataset, detector, metric) for metric in GENERATION]
         if all(len(mean) for mean in means):
-            rows.append([detector, *(mean.mean() for mean in means)])
-    rows.sort(key=lambda row: row[1])
-    controls = statistics.controls(dataset)
-    rows += [[f"*{CONTROLS[str(name)]}*", *measures] for name, *measures in controls.itertuples()]
-    if not rows:
+            rows.append((means[0].mean(), detector, [_over(mean) for mean in means]))
+    text = [[detector, *cells] for _, detector, cells in sorted(rows)]
+    for name, *measures in statistics.controls(dataset).itertuples():
+        text.append([f"*{CONTROLS[str(name)]}*", *(f"{value:.3f}" for value in measures)])
+    if not text:
         return []
     used = sorted({result["classifier"] for result in statistics.results if _measured(result, dataset)})
-    text = [[name, *(f"{value:.3f}" for value in values)] for name, *values in rows]
     header = ["detector", *(name.replace("_", " ") for name in GENERATION)]
     return [GENERATED.format(weights=", ".join(used)), _markdown(header, text)]
 
@@ -308,8 +308,13 @@ def _mean_over_classes(statistics: Statistics, dataset: str, detector: str) -> s
     seeds = statistics.by_seed(dataset, detector)
     if not len(seeds):
         return f"{statistics.classes_done(dataset, detector)}/{statistics.class_count[dataset]}"
-    deviation = f" ± {seeds.std():.3f}" if len(seeds) > 1 else ""
-    return f"{seeds.mean():.3f}{deviation}"
+    return _over(seeds)
+
+
+def _over(seeds: pd.Series, form: str = ".3f") -> str:
+    """Mean ± standard deviation over seeds, if there are several."""
+    deviation = f" ± {seeds.std():{form}}" if len(seeds) > 1 else ""
+    return f"{seeds.mean():{form}}{deviation}"
 
 
 def _rank(ranks: Mapping[str, float], detector: str) -> str:
@@ -319,7 +324,7 @@ def _rank(ranks: Mapping[str, float], detector: str) -> str:
 def _frechet(statistics: Statistics, dataset: str, detector: str) -> str:
     """Mean Fréchet distance of samples over all classes."""
     seeds = statistics.by_seed(dataset, detector, "frechet")
-    return f"{seeds.mean():.2f}" if len(seeds) else DASH
+    return _over(seeds, ".2f") if len(seeds) else DASH
 
 
 def _fit_time(statistics: Statistics, dataset: str, detector: str) -> str:
@@ -345,7 +350,7 @@ def _headline_notes(statistics: Statistics) -> list[str]:
         *_not_told_apart(statistics),
         "Each AUROC is the mean over all classes of the dataset, ± its standard deviation over seeds where there are "
         "several. Average rank: by AUROC in each split, over all splits shown (1 is best). Fit: mean time to train on "
-        f"one class. {_on_generation(statistics)}",
+        f"one class, beside other processes. {_on_generation(statistics)}",
         "A row that lacks classes shows how many it has (n/10) instead of a mean, and is not ranked."
         + (" Rows with changed hyperparameters (`name@parameter=value`) are not ranked." if statistics.changed else ""),
     ]
@@ -361,8 +366,9 @@ def _headline_notes(statistics: Statistics) -> list[str]:
 def _on_generation(statistics: Statistics) -> str:
     if PROTOCOLS[statistics.protocol].tests_test_part_only:
         return (
-            "Fréchet: distance of new images from real ones in the features of a classifier; 0 is best, see "
-            "*Generation* below; generation rank: by it in each split. Generates: whether new images can be sampled."
+            "Fréchet: distance of new images from real ones in the features of a classifier, mean ± deviation like "
+            "AUROC; 0 is best, see *Generation* below; generation rank: by it in each split. Generates: whether new "
+            "images can be sampled."
         )
     return (
         "Generates: whether new images can be sampled; they are shown and not measured, because the classifiers in "
@@ -392,28 +398,37 @@ def _against_quick(statistics: Statistics) -> list[str]:
 
 
 def _not_told_apart(statistics: Statistics) -> list[str]:
-    """Say in words which differences between ranked detectors are not significant."""
-    p_values = statistics.p_values
+    """Say in words which differences between ranked detectors are not significant, on both sides."""
     splits, detectors = statistics.over_splits().shape[1], len(statistics.ranked)
-    if p_values is None:
-        if detectors < 2:
-            return []
+    if detectors < 2:
+        return []
+    if statistics.p_values is None:
         return [
             f"Which differences are more than chance? {splits} splits are too few to say so of {detectors} detectors: "
             f"corrected for all pairs, no test could find any difference significant."
         ]
+    pairs = detectors * (detectors - 1) // 2
+    blocks = [
+        f"Which differences are more than chance? By Wilcoxon's signed-rank test over the {splits} splits, corrected "
+        f"by Holm for {pairs} pairs, at {LEVEL:.0%}, best average rank first. The splits of a dataset share their test "
+        "images, which the test does not know: it takes them for independent.\n\n" + _alike(statistics.p_values)
+    ]
+    if statistics.generation_p_values is not None:
+        blocks.append(
+            "The same of generation, by the Fréchet distance, for the pairs of those that sample:\n\n"
+            + _alike(statistics.generation_p_values)
+        )
+    return blocks
+
+
+def _alike(p_values: pd.DataFrame) -> str:
+    """List the pairs, the better one before, that are not told apart."""
     lines = []
     for place, better in enumerate(p_values.index):
         alike = [f"`{worse}`" for worse in p_values.index[place + 1 :] if p_values.loc[better, worse] >= LEVEL]
         if alike:
             lines.append(f"- `{better}` is not significantly better than {', '.join(alike)}.")
-    if not lines:
-        lines = ["- All differences between detectors are significant."]
-    pairs = len(p_values) * (len(p_values) - 1) // 2
-    return [
-        f"Which differences are more than chance? By Wilcoxon's signed-rank test over the {splits} splits, corrected "
-        f"by Holm for {pairs} pairs, at {LEVEL:.0%}, best average rank first:\n\n" + "\n".join(lines)
-    ]
+    return "\n".join(lines or ["- All differences between detectors are significant."])
 
 
 def _oracle(statistics: Statistics) -> list[str]:

@@ -13,6 +13,8 @@ from oodbench.datasets.split import DEFAULT_PROTOCOL
 PUBLISHED = Path(__file__).with_name("published.csv")
 MEAN = "mean"
 ROW = ["method", "detector", "dataset", "protocol", "paper", "table"]
+PLAIN = "@plain_score=true"
+"""Ends the label of one of ours that scores as in its paper."""
 OUR_NAMES = {"whole test part": DEFAULT_PROTOCOL, "2/3 train, 30 % OOD": "memae"}
 """Of the protocols in the file."""
 
@@ -56,8 +58,8 @@ def beside_ours(statistics: Statistics, dataset: str) -> list[list[str]]:
     Returns
     -------
     list of list of str
-        Rows of text: method, a cell for each class that we have, mean, ours less the paper's mean, protocol, source,
-        certainty. Empty if no paper is known.
+        Rows of text: method, a cell for each class that we have, mean, ours less the paper's mean under the same
+        protocol, protocol, source, certainty. Empty if no paper is known.
     """
     rows = []
     names = statistics.class_names[dataset].values()
@@ -65,14 +67,19 @@ def beside_ours(statistics: Statistics, dataset: str) -> list[list[str]]:
     if statistics.protocol != DEFAULT_PROTOCOL:
         figures = figures[figures["protocol"].map(OUR_NAMES) == statistics.protocol]
     for _, figure in figures.iterrows():
-        ours = statistics.by_seed(dataset, figure["detector"]) if figure["detector"] else pd.Series(dtype=float)
-        difference = f"{figure['detector']} {ours.mean() - figure[MEAN]:+.3f}" if len(ours) else "—"
+        comparable = figure["detector"] and OUR_NAMES[figure["protocol"]] == statistics.protocol
+        ours = {
+            label: statistics.by_seed(dataset, label)
+            for label in (figure["detector"], f"{figure['detector']}{PLAIN}")
+            if comparable
+        }
+        differences = [f"{label} {seeds.mean() - figure[MEAN]:+.3f}" for label, seeds in ours.items() if len(seeds)]
         rows.append(
             [
                 figure["method"],
                 *(or_dash(figure.get(name), "{:.3f}") for name in names),
                 or_dash(figure[MEAN], "{:.3f}"),
-                difference,
+                ", ".join(differences) or "—",
                 figure["protocol"],
                 ", ".join(part for part in (figure["paper"], figure["table"]) if part),
                 figure["certainty"],

@@ -88,13 +88,14 @@ def score_table(scores: pd.DataFrame) -> Table:
 
 def diff_table(comparison: Comparison) -> Table:
     """Show the cells that are not the same, what matters most first."""
-    table = Table("dataset", "class", "detector", "here", "there", "difference", "so")
+    table = Table("dataset", "class", "detector", "measure", "here", "there", "difference", "so")
     table.columns[2].overflow = "fold"
     for cell in comparison.shown.to_dict("records"):
         figures = [or_dash(cell["here"], "{:.4f}"), or_dash(cell["there"], "{:.4f}")]
         figures.append(or_dash(cell["difference"], "{:+.4f}"))
         style = "red" if cell["verdict"] in ALARMING else None
-        table.add_row(cell["dataset"], cell["cls"], cell["detector"], *figures, cell["verdict"], style=style)
+        place = (cell["dataset"], cell["cls"], cell["detector"], cell["measure"])
+        table.add_row(*place, *figures, cell["verdict"], style=style)
     return table
 
 

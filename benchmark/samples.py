@@ -98,7 +98,7 @@ class Samples:
         return {**generation_metrics(*seen, yardstick.reference), "controls": yardstick.controls}
 
     def show(self, folder: Path, split: Split) -> None:
-        """Show some in a run folder; also over the nearest training images, and those that the classifier doubts."""
+        """Show some in a run folder; also over the nearest training images, and those at their class's boundary."""
         shown = self.images[:SHOWN]
         np.save(folder / "samples.npy", (shown * 255).round().to(torch.uint8).numpy())
         pictures.save_grid(folder / "samples.png", shown)
@@ -107,5 +107,25 @@ class Samples:
         reference = self.looked.yardstick.reference
         nearest = torch.cdist(self.looked.features[:SHOWN], reference.train).argmin(1)
         pictures.draw_pairs(folder / "nearest.png", shown, as_float(split.train[nearest]))
-        doubtful = self.looked.probabilities[:, reference.normal_class].argsort(stable=True)[:SHOWN]
+        doubtful = margins(self.looked.probabilities, reference.normal_class).argsort(stable=True)[:SHOWN]
         pictures.save_grid(folder / "doubtful.png", self.images[doubtful])
+
+
+def margins(probabilities: Tensor, normal_class: int) -> Tensor:
+    """Say how far samples are from the boundary of their class.
+
+    Parameters
+    ----------
+    probabilities : Tensor
+        float32 (n, classes), what the classifier takes them for.
+    normal_class : int
+        The label that they should be given.
+
+    Returns
+    -------
+    Tensor
+        float32 (n,) in [0, 1]: between the probability of that class and the largest of another one, on either side.
+    """
+    others = probabilities.clone()
+    others[:, normal_class] = 0
+    return (probabilities[:, normal_class] - others.amax(1)).abs()

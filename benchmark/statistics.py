@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -183,7 +184,15 @@ class Statistics:
     @cached_property
     def p_values(self) -> pd.DataFrame | None:
         """Pairwise, over splits (see `oodbench.benchmark.significance`); None where there is too little to compare."""
-        splits = self.over_splits().loc[sorted(self.average_rank, key=lambda label: self.average_rank[label])]
+        return self._tests("auroc", self.average_rank)
+
+    @cached_property
+    def generation_p_values(self) -> pd.DataFrame | None:
+        """The same of the Fréchet distances of the ranked detectors that sample."""
+        return self._tests("frechet", self.generation_rank)
+
+    def _tests(self, metric: str, ranks: Mapping[str, float]) -> pd.DataFrame | None:
+        splits = self.over_splits(metric).loc[sorted(ranks, key=lambda label: ranks[label])]
         return paired_tests(splits) if can_be_told_apart(*splits.shape) else None
 
     def can_sample(self, detector: str) -> bool:

@@ -6,7 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from oodbench.benchmark.cli import app
-from oodbench.benchmark.diff import ADDED, BEYOND, MISSING, MOVED, SAME, compare
+from oodbench.benchmark.diff import ADDED, BEYOND, FEWER, MISSING, MOVED, SAME, compare
 from oodbench.benchmark.errors import UsageError
 from oodbench.benchmark.plan import Trial
 from oodbench.benchmark.store import Result, Store
@@ -47,6 +47,21 @@ def test_with_several_seeds_their_deviation_counts(tmp_path: Path) -> None:
 def test_missing_and_added(tmp_path: Path) -> None:
     failed = {**row("vae", [0.5])[0], "status": "failed"}
     assert verdicts([*row("ae", [0.9]), failed], row("vae", [0.9]), tmp_path) == [ADDED, MISSING]
+
+
+def test_a_seed_that_is_missing_is_told(tmp_path: Path) -> None:
+    both = seeds("ae", [0.91, 0.84], [0.92, 0.85])
+    assert verdicts(seeds("ae", [0.91, 0.84]), both, tmp_path) == [FEWER, FEWER]
+    assert verdicts(both, seeds("ae", [0.91, 0.84]), tmp_path / "2") == [MOVED, MOVED]  # more than there are there
+    assert not compare(Store.at(tmp_path / "here"), tmp_path / "there", tolerance=0.005).well
+
+
+def test_generation_is_compared_too(tmp_path: Path) -> None:
+    """Three standard errors of the difference of single seeds, a tenth of 8 each: 3 · 0.8 · √2 = 3.4."""
+    here, near, far = (row("ae", [0.9], frechet=distance) for distance in (8.0, 11.0, 12.0))
+    assert verdicts(near, here, tmp_path) == [SAME, MOVED]
+    assert verdicts(far, here, tmp_path / "2") == [SAME, BEYOND]
+    assert verdicts(row("ae", [0.9]), here, tmp_path / "3") == [SAME, MISSING]
 
 
 def test_the_command(tmp_path: Path) -> None:

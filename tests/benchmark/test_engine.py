@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -144,6 +145,8 @@ def test_trace_is_kept_and_changes_nothing(plugins: Plugins, tmp_path: Path) -> 
     expected = {"auroc": best["auroc"], "epoch": best["step"], "last": rows["auroc"].iloc[-1]}
     assert result["oracle"] == pytest.approx(expected)
     assert {"error_train", "error_test_normal", "error_test_ood"} <= set(rows.columns)
+    assert run([trial], plugins, tmp_path, trace=True).done == 0
+    shutil.rmtree(Store.at(tmp_path).runs)  # as in a clone, which has the results alone
     assert run([trial], plugins, tmp_path, trace=True).done == 0
     assert run([trial], plugins, tmp_path, force=True).done == 1
     assert "oracle" not in (Store.at(tmp_path).read(trial) or {"oracle": "no result"})

@@ -99,6 +99,43 @@ def test_check_notices_what_is_missing_or_does_not_match(tmp_path: Path, spoil: 
     assert any(f"{spoil} is missing" in problem for problem in leaderboard.check(store))
 
 
+def test_check_notices_every_missing_plot(tmp_path: Path) -> None:
+    store = stored(tmp_path, [one for name, gap in (("a", 0.0), ("b", 0.1), ("c", 0.2)) for one in ranked(name, gap)])
+    leaderboard.update(store)
+    for name in ("ranks.png", "both-sides.png"):
+        (tmp_path / "plots" / name).unlink()
+        assert any(f"{name} is missing" in problem for problem in leaderboard.check(store))
+
+
+def ranked(detector: str, gap: float) -> list[Result]:
+    """Eight splits, enough to tell three detectors apart, with samples."""
+    return [
+        {
+            **one,
+            **generated(1 + 5 * gap + 0.01 * one["normal_class"]),
+            "classifier": "abc",
+            "controls": {"replay": generated(0.25)},
+        }
+        for one in row(detector, [0.9 - gap - 0.01 * split for split in range(8)])
+    ]
+
+
+def test_both_sides_are_tested(tmp_path: Path) -> None:
+    page = leaderboard.render(Statistics([*ranked("a", 0.0), *ranked("b", 0.1), *ranked("c", 0.2)]))
+    both = page.partition("Which differences are more than chance?")[2].partition("Each AUROC")[0]
+    assert both.count("- All differences between detectors are significant.") == 2
+    assert "The same of generation" in both
+    alike = leaderboard.render(Statistics([*ranked("a", 0.0), *ranked("b", 0.1), *ranked("c", 0.1)]))
+    assert alike.count("- `b` is not significantly better than `c`.") == 2
+
+
+def test_generation_has_its_deviation_over_seeds() -> None:
+    seeds = [{**one, "seed": seed, **generated(1.0 + seed)} for seed in (0, 1) for one in ranked("a", 0.0)]
+    page = leaderboard.render(Statistics(seeds))
+    assert "1.50 ± 0.71" in page  # the headline
+    assert "1.500 ± 0.707" in page  # the table of all measures
+
+
 def test_check_notices_a_changed_result(tmp_path: Path) -> None:
     store = stored(tmp_path, RESULTS)
     leaderboard.update(store)
