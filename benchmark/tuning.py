@@ -157,8 +157,13 @@ def tune(
     cls, of_dataset = plugins.detectors[detector], plugins.datasets[dataset]
     if not cls.SEARCH:
         raise UsageError(f"{cls.name} names no hyperparameters to choose: give its class a SEARCH.")
-    study = _study(cls, of_dataset, study_path(store, of_dataset, cls))
-    with judging(cls, of_dataset, plugins, store, data=data, jobs=jobs, device=device) as judge:
+    path = study_path(store, of_dataset, cls)
+    store.prepare()
+    with (
+        store.lock(f"studies/{path.parent.name}/{path.name}"),  # another call would take what is tried for interrupted
+        judging(cls, of_dataset, plugins, store, data=data, jobs=jobs, device=device) as judge,
+    ):
+        study = _study(cls, of_dataset, path)
         _search(study, cls.SEARCH, trials, judge, listener)
     candidates = _ranked(study)
     if candidates[0].auroc is None:

@@ -73,12 +73,14 @@ def test_scaling(jobs: int, command: Command, settings: Settings, results: Resul
     results.add("scaling", jobs=jobs, trials=trials, seconds=seconds, start_seconds=start)
 
 
-def test_digits(command: Command, settings: Settings, results: Results, tmp_path: Path) -> None:
+@pytest.mark.parametrize("options", [[], ["--together"], ["--results-only"], ["--together", "--results-only"]])
+def test_digits(options: list[str], command: Command, settings: Settings, results: Results, tmp_path: Path) -> None:
     classes = [word for label in settings.digits for word in ("--class", str(label))]
     detectors = settings.options(*settings.detectors)
-    seconds = command.run(["run", "--dataset", "digits", *classes, *detectors, "--out", str(tmp_path)])
+    seconds = command.run(["run", "--dataset", "digits", *classes, *detectors, *options, "--out", str(tmp_path)])
     trials = len(settings.digits) * len(settings.detectors)
-    results.add("whole runs", what=DIGITS, trials=trials, seconds=seconds)
+    what = ", ".join([DIGITS, *(f"`{option}`" for option in options)])
+    results.add("whole runs", what=what, trials=trials, seconds=seconds)
 
 
 def test_everything(command: Command, settings: Settings, results: Results, tmp_path: Path) -> None:
