@@ -243,8 +243,9 @@ def test_a_small_training_set_is_passed_over_more_often() -> None:
 
 def test_hyperparameters_show_what_is_used() -> None:
     grey, colour = MemVAE().hyperparameters((1, 28, 28)), MemVAE().hyperparameters((3, 32, 32))
-    assert grey["memory_size"] == 50
-    assert colour["memory_size"] == 500
+    for kind, shown in (("grey", grey), ("colour", colour)):
+        assert shown["memory_size"] == MemVAE.DEFAULTS[kind]["memory_size"]
+    assert grey["memory_size"] != colour["memory_size"]
     assert None not in grey.values()
     assert MemVAE(memory_size=7).hyperparameters((1, 28, 28))["memory_size"] == 7
     assert "seed" not in grey
