@@ -155,7 +155,12 @@ def draw_critical_differences(path: Path, *, statistics: Statistics) -> None:
 
 
 def draw_both_sides(path: Path, *, statistics: Statistics, datasets: list[str]) -> None:
-    """Draw AUROC against Fréchet distance, a panel a dataset; up and right is better."""
+    """Draw AUROC against Fréchet distance, a panel a dataset; up and right is better.
+
+    Detectors with changed hyperparameters are left out, unless there are no others.
+    """
+    generators = list(filter(statistics.can_sample, statistics.detectors))
+    generators = [label for label in generators if label not in statistics.changed] or generators
     with pictures.figure(path, size=(5.2 * len(datasets), 4.2), ncols=len(datasets), squeeze=False) as panels:
         for axes, dataset in zip(panels.flat, datasets, strict=True):
             auroc, frechet = (
@@ -163,7 +168,6 @@ def draw_both_sides(path: Path, *, statistics: Statistics, datasets: list[str]) 
                 for of in ("auroc", "frechet")
             )
             # a legend and no names in the picture, where good methods lie close together
-            generators = filter(statistics.can_sample, statistics.detectors)
             for label, marker in zip(generators, cycle(MARKERS), strict=False):
                 axes.plot(auroc[label], frechet[label], marker, color=f"C{MARKERS.index(marker)}", label=label)
             replay = statistics.controls(dataset)["frechet"].to_dict()["replay"]
