@@ -245,14 +245,14 @@ def leaderboard(
 def diff(
     other: Annotated[Path, typer.Argument(help="Another leaderboard's folder, or its results folder.")],
     tolerance: Annotated[
-        float, typer.Option(min=0, help="Deviation over seeds to assume where there is only one.")
+        float, typer.Option(min=0, help="Deviation of the AUROC over seeds to assume where there is only one.")
     ] = 0.005,
     protocol: Protocol = "deep-svdd",
     out: Out = None,
 ) -> None:
     """Compare results with another folder's, cell by cell.
 
-    Exit code 1 if a cell is missing here, or moved more than seeds explain.
+    AUROC and Fréchet distance. Exit code 1 if a cell or a seed is missing here, or one moved more than seeds explain.
     """
     from oodbench.benchmark.diff import compare
     from oodbench.benchmark.report import diff_table

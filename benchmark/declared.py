@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -32,20 +32,26 @@ class Declarations:
 
     @cached_property
     def definitions(self) -> dict[str, Definition]:
-        """All classes and functions by name."""
+        """All classes and decorated functions by name."""
         modules = [ast.parse(path.read_text(encoding="utf-8")) for path in sorted(self.folder.glob("*.py"))]
-        return {node.name: node for module in modules for node in module.body if isinstance(node, Definition)}
+        nodes = [node for module in modules for node in module.body if isinstance(node, Definition)]
+        return _unique((node.name, node) for node in nodes if isinstance(node, ast.ClassDef) or node.decorator_list)
 
     def registered(self, decorator: str) -> dict[str, Definition]:
-        """Give what is marked with ``@decorator("name")``, by name, sorted."""
-        return dict(
-            sorted(
-                (_value(call.args[0]), node)
-                for node in self.definitions.values()
-                for call in node.decorator_list
-                if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == decorator
-            )
-        )
+        """Give what is marked with ``@decorator("name")``, by name, sorted.
+
+        Raises
+        ------
+        UnreadableError
+            A name, or a class's, occurs twice.
+        """
+        marked = [
+            (_value(call.args[0]), node)
+            for node in self.definitions.values()
+            for call in node.decorator_list
+            if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == decorator
+        ]
+        return dict(sorted(_unique(marked).items()))
 
     def has_method(self, node: Definition, name: str) -> bool:
         """Say whether a class, or one that it derives from, has a method."""
@@ -74,6 +80,15 @@ class Declarations:
             for base in node.bases:
                 if isinstance(base, ast.Name) and base.id in self.definitions:
                     yield from self._lineage(self.definitions[base.id])
+
+
+def _unique(named: Iterable[tuple[str, Definition]]) -> dict[str, Definition]:
+    found: dict[str, Definition] = {}
+    for name, node in named:
+        if name in found:
+            raise UnreadableError(f"{name} occurs twice")
+        found[name] = node
+    return found
 
 
 def summary(node: Definition) -> str:

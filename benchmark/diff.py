@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -92,7 +93,8 @@ def compare(store: Store, other: Path, *, tolerance: float) -> Comparison:
     for folder, results in ((store.results, here), (other, there)):
         if not results:
             raise UsageError(f"There are no results in {folder}: name a folder that `bench run` wrote to.")
-    tables = {"here": _frame(here), "there": _frame(there)}
+    alike = _classifiers(here) & _classifiers(there)
+    tables = {"here": _frame(here, alike), "there": _frame(there, alike)}
     deviation = _deviations(pd.concat(tables.values()))
     cells = {key: frame.groupby(CELL)["value"] for key, frame in tables.items()}
     means = pd.concat({key: cell.mean() for key, cell in cells.items()}, axis=1)
@@ -111,14 +113,20 @@ def compare(store: Store, other: Path, *, tolerance: float) -> Comparison:
     return Comparison(means.assign(difference=difference, verdict=verdict).reset_index())
 
 
-def _frame(results: list[Result]) -> pd.DataFrame:
-    """One row for each measure of a trial that did not fail."""
+def _classifiers(results: list[Result]) -> set[tuple[str, str | None]]:
+    """Give which classifiers measured samples, by dataset; distances by different ones have nothing in common."""
+    return {(result["dataset"], result.get("classifier")) for result in results}
+
+
+def _frame(results: list[Result], classifiers: Set[tuple[str, str | None]]) -> pd.DataFrame:
+    """One row for each measure of a trial that did not fail; of samples, if one of these classifiers measured them."""
     rows = [
         (result["dataset"], result["label"], result["class_name"], measure, result["seed"], result[measure])
         for result in results
         if result["status"] == "done"
         for measure in MEASURES
         if result.get(measure) is not None
+        if measure != "frechet" or (result["dataset"], result.get("classifier")) in classifiers
     ]
     return pd.DataFrame(rows, columns=[*CELL, "seed", "value"])
 

@@ -17,7 +17,7 @@ from oodbench.benchmark.errors import UsageError
 from oodbench.benchmark.local import LocalBackend
 from oodbench.benchmark.plan import Plugins, Trial
 from oodbench.benchmark.store import Result, Store
-from oodbench.benchmark.trial import Options, describe, finish, identity, is_stale
+from oodbench.benchmark.trial import Options, describe, finish, identity, is_stale, was_traced
 
 
 @dataclass
@@ -153,9 +153,8 @@ def _missing(
         stored = store.read(trial)
         outdated = stored is not None and is_stale(stored, _identity(trial, plugins))
         done = stored is not None and stored["status"] == "done" and not outdated
-        watched = "oracle" in (stored or {}) or (store.run_folder(trial) / "trace").exists()
         stale += outdated
-        if force or not done or (trace and not watched):
+        if force or not done or (trace and not was_traced(stored, store, trial)):
             todo.append(trial)
     return todo, stale
 

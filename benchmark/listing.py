@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from platformdirs import user_cache_path
 from rich.table import Table
 
-from oodbench.benchmark.declared import Declarations, UnreadableError, summary
+from oodbench.benchmark.declared import Declarations, summary
 
 if TYPE_CHECKING:
     from oodbench.benchmark.plan import Plugins
@@ -56,7 +56,7 @@ def listing(files: Sequence[Path] = ()) -> Listing:
         One of the files does not exist.
     """
     if not files and not _entry_points():
-        with suppress(UnreadableError):
+        with suppress(ValueError, SyntaxError):  # what is wrong with a module, an import says
             return _read()
     kept = user_cache_path("oodbench") / f"list-{_digest(files)}.json"
     with suppress(OSError, ValueError):

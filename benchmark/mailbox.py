@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import pickle
 import queue
 import socket
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +21,7 @@ Report = tuple[Trial, int, int]
 LARGEST = 65536
 """Bytes of a report."""
 SECONDS_TO_SEND = 1.0
+THREAD = "reports"
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,16 @@ class Slot:
         """Send a packed report; an empty one ends the mailbox."""
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
             sender.settimeout(SECONDS_TO_SEND)
-            sender.sendto(datagram, self.path)
+            sender.connect(self.path)
+            end = time.monotonic() + SECONDS_TO_SEND
+            while True:
+                try:
+                    sender.send(datagram)
+                    return
+                except OSError as error:  # macOS does not wait for room
+                    if error.errno != errno.ENOBUFS or time.monotonic() > end:
+                        raise
+                    time.sleep(0.01)
 
 
 @dataclass(frozen=True)
@@ -75,15 +87,17 @@ def mailbox() -> Iterator[Mailbox]:
     ):
         box = Mailbox(Slot(str(Path(folder, "reports"))), queue.SimpleQueue())
         receiver.bind(box.slot.path)
-        thread = threading.Thread(target=_receive, args=(receiver, box.arrived), daemon=True)
+        thread = threading.Thread(target=_receive, args=(receiver, box.arrived), name=THREAD, daemon=True)
         thread.start()
         try:
             yield box
         finally:
-            box.slot.send(b"")
-            thread.join()
+            with suppress(OSError):  # somebody has tidied up the temporary folder
+                box.slot.send(b"")
+                thread.join(SECONDS_TO_SEND)
 
 
 def _receive(receiver: socket.socket, arrived: queue.SimpleQueue[Report]) -> None:
     while packed := receiver.recv(LARGEST):
-        arrived.put(pickle.loads(packed))
+        with suppress(Exception):  # whatever it is, the next one may be a report
+            arrived.put(pickle.loads(packed))

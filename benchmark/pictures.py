@@ -24,6 +24,8 @@ from oodbench.detectors.base import Detector
 
 NORMAL_COLOUR, OOD_COLOUR = "#2a6f97", "#d1495b"
 SHOWN, COLUMNS = 32, 8
+TITLE_LETTERS = 36
+"""That fit in 12 points."""
 GAP, TITLE = 24, 28
 """Pixels between two grids, and over them."""
 
@@ -39,7 +41,7 @@ def figure(path: Path, *, size: tuple[float, float], fitted: bool = True, **subp
     FigureCanvasAgg(drawing)
     if not fitted:
         width, height = size
-        margins = {"left": 0.65 / width, "right": 1 - 0.15 / width, "bottom": 0.5 / height, "top": 1 - 0.35 / height}
+        margins = {"left": 0.8 / width, "right": 1 - 0.15 / width, "bottom": 0.5 / height, "top": 1 - 0.35 / height}
         drawing.subplots_adjust(**margins, wspace=0.3)
     axes = drawing.subplots(**subplots)
     for one in np.ravel(axes):
@@ -92,7 +94,8 @@ def draw_roc(path: Path, scores: NDArray[np.float32], is_ood: NDArray[np.bool_],
     with figure(path, size=(4.4, 4.2), fitted=False) as axes:
         axes.plot([0, 1], [0, 1], color="0.8", linewidth=1)
         draw_curve(axes, scores, is_ood, "AUROC", color=OOD_COLOUR)
-        axes.set(title=title, xlabel="normal images flagged", ylabel="OOD images flagged", aspect="equal")
+        axes.set_title(title, fontsize=_title_size(title))
+        axes.set(xlabel="normal images flagged", ylabel="OOD images flagged", aspect="equal")
         axes.legend(loc="lower right", frameon=False)
 
 
@@ -105,7 +108,8 @@ def draw_histogram(path: Path, scores: NDArray[np.float32], is_ood: NDArray[np.b
             values = np.clip(scores[chosen], bins[0], bins[-1])
             style = {"histtype": "stepfilled", "alpha": 0.6, "color": colour}
             axes.hist(values, bins, density=True, label=f"{name} ({chosen.sum():,})", **style)
-        axes.set(title=title, xlabel="score (higher is more out-of-distribution)", yticks=[], ylabel="density")
+        axes.set_title(title, fontsize=_title_size(title))
+        axes.set(xlabel="score (higher is more out-of-distribution)", yticks=[], ylabel="density")
         axes.spines["left"].set_visible(False)
         axes.legend(loc="upper right", frameon=False)
 
@@ -119,7 +123,12 @@ def draw_history(path: Path, history: Sequence[dict[str, float]], title: str) ->
         for one, measure in zip(axes.flat, measures, strict=False):
             _lines(one, history, {measure: "training", f"validation_{measure}": "held out"})
             one.set(xlabel="epoch", ylabel=measure.replace("_", " "))
-        axes[0, 0].set_title(title)
+        axes[0, 0].set_title(title, fontsize=_title_size(title))
+
+
+def _title_size(title: str) -> float:
+    """Points in which a title fits over a narrow plot."""
+    return min(12, 12 * TITLE_LETTERS / len(title))
 
 
 def draw_trace(path: Path, rows: Sequence[dict[str, float]], title: str) -> None:

@@ -18,7 +18,7 @@ from oodbench.benchmark.device import choose_device
 from oodbench.benchmark.mailbox import Report
 from oodbench.benchmark.plan import Plugins, Trial
 from oodbench.benchmark.store import Result, Store, replacing
-from oodbench.benchmark.trial import Options, identity, is_stale, make_detector, run_trial
+from oodbench.benchmark.trial import Options, identity, is_stale, make_detector, run_trial, was_traced
 from oodbench.benchmark.workers import plugins_of, return_freed_memory, shared_part
 from oodbench.datasets.base import Part
 from oodbench.datasets.split import PROTOCOLS, as_float
@@ -73,9 +73,8 @@ def execute(task: Task) -> Result:
         if result is None:
             parts = partial(_parts, task.arrays, trial.dataset)
             if can_sample(plugins.detectors[trial.detector]):
-                # now, for another process may be at it, and done when this one needs it; what is wrong is said then
-                with suppress(Exception):
-                    yardsticks.prepare(trial, plugins, parts)
+                # now, for another process may be at it, and done when this one needs it
+                yardsticks.prepare(trial, plugins, parts)
             result = run_trial(
                 trial,
                 plugins,
@@ -98,9 +97,9 @@ def _done_meanwhile(task: Task, plugins: Plugins) -> Result | None:
     result = task.store.read(trial)
     if result is None or result["status"] != "done" or is_stale(result, identity(plugins, trial)):
         return None
-    folder = task.store.run_folder(trial)
-    wanted = [folder] * task.options.keep + [folder / "trace"] * task.options.trace
-    return result if all(path.exists() for path in wanted) else None
+    kept = not task.options.keep or task.store.run_folder(trial).exists()
+    traced = not task.options.trace or was_traced(result, task.store, trial)
+    return result if kept and traced else None
 
 
 def _parts(arrays: Path, dataset: str) -> tuple[Part, Part]:

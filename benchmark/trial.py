@@ -146,6 +146,11 @@ def is_stale(stored: Result, today: Result) -> bool:
     return any(stored.get(key) != value for key, value in today.items())
 
 
+def was_traced(result: Result | None, store: Store, trial: Trial) -> bool:
+    """Whether a trial was watched; its pictures may be elsewhere, as in a clone, which has the results alone."""
+    return "oracle" in (result or {}) or (store.run_folder(trial) / "trace").exists()
+
+
 def run_trial(
     trial: Trial,
     plugins: Plugins,

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from filelock import Timeout
 from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
@@ -157,12 +158,14 @@ def tune(
     cls, of_dataset = plugins.detectors[detector], plugins.datasets[dataset]
     if not cls.SEARCH:
         raise UsageError(f"{cls.name} names no hyperparameters to choose: give its class a SEARCH.")
+    _optuna()
     path = study_path(store, of_dataset, cls)
     store.prepare()
-    with (
-        store.lock(f"studies/{path.parent.name}/{path.name}"),  # another call would take what is tried for interrupted
-        judging(cls, of_dataset, plugins, store, data=data, jobs=jobs, device=device) as judge,
-    ):
+    try:  # what another call is trying would be taken for interrupted
+        alone = store.lock(f"studies/{path.parent.name}/{path.name}").acquire(timeout=0)
+    except Timeout as error:
+        raise UsageError(f"{cls.name} is being tuned on {of_dataset.name} already: wait until it is done.") from error
+    with alone, judging(cls, of_dataset, plugins, store, data=data, jobs=jobs, device=device) as judge:
         study = _study(cls, of_dataset, path)
         _search(study, cls.SEARCH, trials, judge, listener)
     candidates = _ranked(study)

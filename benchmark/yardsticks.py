@@ -7,10 +7,12 @@ import inspect
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache, lru_cache
+from importlib import metadata
 from pathlib import Path
 
 from filelock import FileLock
 from platformdirs import user_cache_path
+from safetensors import SafetensorError
 
 from oodbench.benchmark import classifier, generation
 from oodbench.benchmark.classifier import digest_of
@@ -49,14 +51,19 @@ def yardstick(trial: Trial, plugins: Plugins, parts: Callable[[], tuple[Part, Pa
     if not can_measure(trial):
         return None
     try:
-        return _loaded(_file(trial, plugins, parts), trial.dataset, trial.normal_class)
-    except OSError:  # the cache cannot be written to
-        return _made(trial, parts)
+        path = _file(trial, plugins, parts)
+        try:
+            return _loaded(path, trial.dataset, trial.normal_class)
+        except SafetensorError:  # the file is spoilt
+            path.unlink()
+    except (OSError, SafetensorError):  # the cache cannot be written to
+        pass
+    return _made(trial, parts)
 
 
 def prepare(trial: Trial, plugins: Plugins, parts: Callable[[], tuple[Part, Part]]) -> None:
-    """Make a trial's yardstick, if it can be kept, unless it is there or another process is making it."""
-    with suppress(OSError):  # of which filelock's Timeout is one
+    """Make a trial's yardstick, unless it is there or another process is making it; what is wrong is said later."""
+    with suppress(Exception):
         if can_measure(trial):
             _file(trial, plugins, parts, timeout=0)
 
@@ -75,7 +82,7 @@ def _file(trial: Trial, plugins: Plugins, parts: Callable[[], tuple[Part, Part]]
 
     Raises
     ------
-    OSError
+    OSError, SafetensorError
         It cannot be written; or, as a Timeout, another process has been making it for so many seconds (-1: however
         long it takes).
     """
@@ -97,6 +104,7 @@ def _file(trial: Trial, plugins: Plugins, parts: Callable[[], tuple[Part, Part]]
 
 @cache
 def _digest(version: str, weights: str | None) -> str:
-    """Hash all that a yardstick comes from: the data, the classifier's weights and the code."""
+    """Hash what a yardstick comes from: the data's version, the classifier's weights, our code and the libraries'."""
     sources = [inspect.getsource(module) for module in (classifier, generation, split)]
-    return hashlib.sha256("".join([version, str(weights), *sources]).encode()).hexdigest()[:12]
+    libraries = [metadata.version(name) for name in ("torch", "torchmetrics")]
+    return hashlib.sha256("".join([version, str(weights), *sources, *libraries]).encode()).hexdigest()[:12]

@@ -59,6 +59,13 @@ def test_methods_and_attributes_are_inherited_but_for_the_roots(declarations: De
     assert declarations.attribute(second, "shape") == (1, 2, 3)
 
 
+@pytest.mark.parametrize("text", ["class First: ...", '@register("a")\nclass Other(Root): ...'])
+def test_what_occurs_twice_cannot_be_read(declarations: Declarations, text: str) -> None:
+    (declarations.folder / "twice.py").write_text(text, encoding="utf-8")
+    with pytest.raises(UnreadableError, match="occurs twice"):
+        declarations.registered("register")
+
+
 def test_what_is_not_written_out_cannot_be_read(declarations: Declarations) -> None:
     first, second = declarations.registered("register").values()
     with pytest.raises(UnreadableError, match=r"\(1,\) \+ \(2, 3\)"):

@@ -62,6 +62,8 @@ def test_generation_is_compared_too(tmp_path: Path) -> None:
     assert verdicts(near, here, tmp_path) == [SAME, MOVED]
     assert verdicts(far, here, tmp_path / "2") == [SAME, BEYOND]
     assert verdicts(row("ae", [0.9]), here, tmp_path / "3") == [SAME, MISSING]
+    other = row("ae", [0.9], frechet=12.0, classifier="another")
+    assert verdicts(other, here, tmp_path / "4") == [SAME]  # which cannot be compared
 
 
 def test_the_command(tmp_path: Path) -> None:

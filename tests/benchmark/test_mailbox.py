@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from oodbench.benchmark.mailbox import Mailbox, Report, Slot, mailbox
+from oodbench.benchmark.mailbox import THREAD, Mailbox, Report, Slot, mailbox
 from oodbench.benchmark.plan import Trial
 
 TRIAL = Trial("digits", "ae", 3, 0, (("epochs", 5),))
@@ -22,6 +22,7 @@ def collect(box: Mailbox, number: int) -> list[Report]:
     end = time.monotonic() + 30
     while len(reports) < number and time.monotonic() < end:
         reports += box.reports()
+        time.sleep(0.01)
     return reports
 
 
@@ -39,10 +40,16 @@ def test_what_was_not_asked_for_hinders_nobody() -> None:
         fill(box.slot, 2000)  # far more than a socket's queue holds
 
 
-def test_nobody_takes_a_report_when_it_is_closed() -> None:
-    threads = threading.active_count()
+def test_what_is_no_report_does_no_harm() -> None:
     with mailbox() as box:
-        pass
-    assert threading.active_count() == threads
+        box.slot.send(b"no pickle")
+        fill(box.slot, 1)
+        assert collect(box, 1) == [(TRIAL, 0, 1)]
+
+
+def test_nobody_takes_a_report_when_it_is_closed() -> None:
+    with mailbox() as box:
+        assert THREAD in {thread.name for thread in threading.enumerate()}
+    assert THREAD not in {thread.name for thread in threading.enumerate()}
     with pytest.raises(OSError, match="No such file"):
         box.slot.put((TRIAL, 0, 1))

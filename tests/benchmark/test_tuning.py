@@ -134,6 +134,18 @@ def test_settings_that_all_diverge_leave_nothing_to_choose(
         tried(with_choice, tmp_path, 2)
 
 
+def test_one_call_at_a_time_goes_on_with_a_study(with_choice: Plugins, tmp_path: Path) -> None:
+    path = study_path(
+        Store.at(tmp_path), with_choice.datasets["test-no-test-part"], with_choice.detectors["test-choice"]
+    )
+    with (
+        Store.at(tmp_path).lock(f"studies/{path.parent.name}/{path.name}"),
+        pytest.raises(UsageError, match="test-choice is being tuned on test-no-test-part already: wait"),
+    ):
+        tried(with_choice, tmp_path, 1)
+    assert len(tried(with_choice, tmp_path, 1)) == 1
+
+
 def test_what_has_nothing_to_choose_is_refused(plugins: Plugins, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="mean names no hyperparameters"):
         tune("mean", "digits", plugins, Store.at(tmp_path), trials=1, data=tmp_path)

@@ -31,6 +31,18 @@ def not_again() -> tuple[Part, Part]:
     raise AssertionError("real images are looked at twice")
 
 
+class Asked:
+    """Gives parts, and counts how often."""
+
+    def __init__(self, parts: tuple[Part, Part]) -> None:
+        self.parts = parts
+        self.times = 0
+
+    def __call__(self) -> tuple[Part, Part]:
+        self.times += 1
+        return self.parts
+
+
 def test_real_images_are_looked_at_once(cache: Path, plugins: Plugins, digits: tuple[Part, Part]) -> None:
     first = yardsticks.yardstick(TRIAL, plugins, lambda: digits)
     yardsticks._loaded.cache_clear()  # as in another process
@@ -58,11 +70,26 @@ def test_the_digest_tells_data_and_weights_apart() -> None:
     assert len({yardsticks._digest(*of) for of in (("1", "a"), ("2", "a"), ("1", "b"))}) == 3
 
 
-def test_no_process_waits_to_prepare(cache: Path, plugins: Plugins) -> None:
+def test_no_process_waits_to_prepare(cache: Path, plugins: Plugins, digits: tuple[Part, Part]) -> None:
     cache.mkdir()
+    asked = Asked(digits)
     with FileLock(cache / "digits-3.lock"):
-        yardsticks.prepare(TRIAL, plugins, not_again)
-    assert not list(cache.glob("*.safetensors"))
+        yardsticks.prepare(TRIAL, plugins, asked)
+    assert asked.times == 0
+    yardsticks.prepare(TRIAL, plugins, asked)
+    assert asked.times == 1
+    assert len(list(cache.glob("*.safetensors"))) == 1
+
+
+def test_a_spoilt_file_is_made_anew(cache: Path, plugins: Plugins, digits: tuple[Part, Part]) -> None:
+    asked = Asked(digits)
+    yardsticks.prepare(TRIAL, plugins, asked)
+    (path,) = cache.glob("*.safetensors")
+    path.write_bytes(b"spoilt")
+    for times in (2, 3, 3):  # for this trial, for the next one, and kept from then on
+        yardsticks._loaded.cache_clear()
+        assert yardsticks.yardstick(TRIAL, plugins, asked) is not None
+        assert asked.times == times
 
 
 def test_without_a_cache_real_images_are_looked_at_every_time(
@@ -70,7 +97,7 @@ def test_without_a_cache_real_images_are_looked_at_every_time(
 ) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setattr(yardsticks, "user_cache_path", lambda _: tmp_path / "file")  # no folder can be made in there
-    yardsticks.prepare(TRIAL, plugins, not_again)
+    yardsticks.prepare(TRIAL, plugins, lambda: digits)
     made = yardsticks.yardstick(TRIAL, plugins, lambda: digits)
     assert made is not None
     assert made.reference.normal_class == 3
@@ -80,5 +107,4 @@ def test_without_a_cache_real_images_are_looked_at_every_time(
 def test_samples_that_cannot_be_measured_have_none(cache: Path, plugins: Plugins, trial: Trial) -> None:
     assert not yardsticks.can_measure(trial)
     assert yardsticks.yardstick(trial, plugins, not_again) is None
-    yardsticks.prepare(trial, plugins, not_again)
     assert not cache.exists()

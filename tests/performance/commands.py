@@ -79,10 +79,9 @@ def _by_role(command: int) -> dict[str, float]:
     for child in children(command):
         server = "forkserver" in _command_line(child)
         sizes["fork server" if server else "resource tracker"] = proportional_mib(child)
-        # the workers are larger than the process between them that passes their reports on
         forked = sorted((proportional_mib(process) for process in children(child)), reverse=True)
         for number, size in enumerate(forked, 1):
-            sizes[f"worker {number}" if number <= WORKERS else "queue of reports"] = size
+            sizes[f"worker {number}"] = size
     return sizes
 
 
