@@ -8,6 +8,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+BUILT_IN = "built in"
+"""Where the plugins of our own folders come from."""
 Definition = ast.ClassDef | ast.FunctionDef
 
 
@@ -92,8 +94,13 @@ def _unique(named: Iterable[tuple[str, Definition]]) -> dict[str, Definition]:
 
 
 def summary(node: Definition) -> str:
+    """Give the first line of what documents a class or function."""
+    return plain_first_line(ast.get_docstring(node))
+
+
+def plain_first_line(docstring: str | None) -> str:
     """Give the first line of a docstring as plain text."""
-    return (ast.get_docstring(node) or "").partition("\n")[0].replace("``", "")
+    return (docstring or "").partition("\n")[0].replace("``", "")
 
 
 def _value(node: ast.expr) -> Any:

@@ -100,8 +100,12 @@ def compare(store: Store, other: Path, *, tolerance: float) -> Comparison:
     means = pd.concat({key: cell.mean() for key, cell in cells.items()}, axis=1)
     counts = pd.concat({key: cell.count() for key, cell in cells.items()}, axis=1).fillna(0)
     difference = means["here"] - means["there"]
-    assumed = {"auroc": pd.Series(tolerance, means.index), "frechet": FRECHET_SHARE * means["there"]}
-    spread = np.array([deviation.get((cell[0], cell[1], cell[3]), assumed[cell[3]][cell]) for cell in means.index])
+    spread = np.array(
+        [
+            deviation.get((dataset, detector, measure), tolerance if measure == "auroc" else FRECHET_SHARE * there)
+            for (dataset, detector, _, measure), there in zip(means.index, means["there"], strict=True)
+        ]
+    )
     seeds = {key: frame.groupby(CELL)["seed"].agg(frozenset) for key, frame in tables.items()}
     fewer = [bool(seeds["there"].get(cell, frozenset()) - seeds["here"].get(cell, frozenset())) for cell in means.index]
     allowed = STANDARD_ERRORS * spread * np.sqrt(1 / counts["here"].clip(1) + 1 / counts["there"].clip(1))

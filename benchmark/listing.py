@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from platformdirs import user_cache_path
 from rich.table import Table
 
-from oodbench.benchmark.declared import Declarations, summary
+from oodbench.benchmark.declared import BUILT_IN, Declarations, summary
 
 if TYPE_CHECKING:
     from oodbench.benchmark.plan import Plugins
@@ -30,7 +30,6 @@ COLUMNS = {
     "Datasets": ("dataset", "what it is", "images", "classes", "from"),
     "Could not be loaded": ("from", "why"),
 }
-BUILT_IN = "built in"
 PACKAGE = Path(__file__).resolve().parents[1]
 
 Listing = dict[str, list[list[str]]]

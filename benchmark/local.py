@@ -13,7 +13,7 @@ from typing import Any
 
 from oodbench.benchmark.backend import Backend, Order, Session, WorkerLostError
 from oodbench.benchmark.device import choose_device
-from oodbench.benchmark.mailbox import Mailbox, mailbox
+from oodbench.benchmark.mailbox import Mailbox, Report, mailbox
 from oodbench.benchmark.plan import Plugins, Trial
 from oodbench.benchmark.store import Result
 from oodbench.benchmark.task import Task, execute
@@ -92,7 +92,7 @@ class LocalSession(Session):
             raise WorkerLostError(self.died) from error
         return result
 
-    def reports(self) -> Iterator[tuple[Trial, int, int]]:
+    def reports(self) -> Iterator[Report]:
         """Empty the mailbox."""
         return self.mailbox.reports()
 

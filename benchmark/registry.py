@@ -19,6 +19,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Generic, TypeVar
 
+from oodbench.benchmark.declared import BUILT_IN, plain_first_line
 from oodbench.benchmark.errors import UsageError, unknown
 from oodbench.datasets.base import Dataset
 from oodbench.detectors.base import Detector
@@ -67,7 +68,7 @@ class Broken:
 
 def first_line(documented: object) -> str:
     """Give the first line of a docstring as plain text."""
-    return (inspect.getdoc(documented) or "").partition("\n")[0].replace("``", "")
+    return plain_first_line(inspect.getdoc(documented))
 
 
 class Registry(Generic[Base]):
@@ -104,7 +105,7 @@ class Registry(Generic[Base]):
         self._made: dict[str, type[Base]] = {}
         package = f"oodbench.{self.kind}s"
         for module_name in _modules_of(package):
-            self._add("built in", partial(importlib.import_module, module_name))
+            self._add(BUILT_IN, partial(importlib.import_module, module_name))
         for entry in importlib.metadata.entry_points(group=package):
             source = f"package {entry.dist.name} {entry.dist.version}" if entry.dist else f"entry point {entry.name}"
             self._add(source, entry.load)

@@ -14,10 +14,10 @@ from torch import Tensor
 from oodbench.benchmark.plan import Plugins
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-os.environ["XDG_CACHE_HOME"] = str(
-    REPOSITORY / "build" / "cache"
-)  # of worker processes, too; the user's stays as it is
 UNPACK = REPOSITORY.parent / "shared" / "data" / "unpack"
+
+# of worker processes, too; the user's stays as it is
+os.environ["XDG_CACHE_HOME"] = str(REPOSITORY / "build" / "cache")
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -200,5 +200,6 @@ def test_tuning_on_digits_gives_the_chosen_setting_again(tmp_path: Path, monkeyp
     result = CliRunner().invoke(app, ["tune", *given])
     assert result.exit_code == 0, result.output
     again = tuning.stored_candidates(tmp_path / "studies" / "digits" / "ae.jsonl")
-    assert again[0].settings == stored[0].settings == {name: chosen[name] for name in again[0].settings}
+    assert [candidate.settings for candidate in again] == [candidate.settings for candidate in stored]
     assert again[0].auroc == pytest.approx(stored[0].auroc, abs=1e-3)
+    assert again[0].settings == {parameter: chosen[parameter] for parameter in again[0].settings}

@@ -104,8 +104,17 @@ def scaling(results: Results, *, net: bool) -> float:
 def all_seconds(results: Results) -> float:
     """Estimate how long all trials of the measured detectors take with two processes, real images once looked at."""
     start = results.value("scaling", "start_seconds", jobs=2)
-    seconds = trial_seconds(results) - trial_seconds(results, [phases.REAL])
-    return float(CLASSES * seconds / scaling(results, net=True) + start)
+    return float(CLASSES * later_seconds(results) / scaling(results, net=True) + start)
+
+
+def later_seconds(results: Results) -> float:
+    """Sum the seconds of all trials but for what is done once a machine."""
+    return trial_seconds(results) - trial_seconds(results, [phases.REAL])
+
+
+def later_rest(results: Results) -> float:
+    """Say which share of these seconds is neither training nor scoring."""
+    return 1 - trial_seconds(results, phases.WORK) / later_seconds(results)
 
 
 def first_look(results: Results) -> float:
@@ -135,8 +144,7 @@ def memory_gib(results: Results) -> float:
 
 
 def _targets(results: Results) -> list[str]:
-    look = trial_seconds(results, [phases.REAL])  # it is said apart
-    rest = 1 - trial_seconds(results, phases.WORK) / (trial_seconds(results) - look)
+    rest = later_rest(results)
     digits = results.value("whole runs", "seconds", what=DIGITS)
     measured = [row["seconds"] for row in results.rows("whole runs", what=ALL)]
     everything = "all trials of the four autoencoders on MNIST and CIFAR-10" + ("" if measured else ", estimated")
@@ -188,16 +196,14 @@ def _phases(results: Results) -> list[str]:
         f"{rest_share(results, phases.WORK, dataset=dataset, detector=detector)} for {detector} on {dataset}"
         for dataset, detector in cells(results)
     ]
-    later = [phase for phase in names if phase != phases.REAL]
-    without = 1 - trial_seconds(results, phases.WORK) / trial_seconds(results, later)
     return [
         "Seconds of one trial of each detector, summed over detectors, in one process with one thread; by timers "
         f"around the functions that a trial calls. The first {len(phases.WORK)} lines are training and scoring.",
         table(["phase", *datasets, "share"], rows),
         f"The other lines are {rest_share(results, phases.WORK)} of the time, or "
         f"{rest_share(results, [phases.TRAINING, phases.SCORING])} with what a fit learns of the training images for "
-        f"score and samples counted to them; {_percent(without)} where real images have been looked at before. By "
-        f"detector: {', '.join(each)}. The first detector of a class looks at the real images for all.",
+        f"score and samples counted to them; {_percent(later_rest(results))} where real images have been looked at "
+        f"before. By detector: {', '.join(each)}. The first detector of a class looks at the real images for all.",
     ]
 
 
