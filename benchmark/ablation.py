@@ -29,6 +29,7 @@ PARTS: Mapping[str, Mapping[str, Any]] = {
     "all but the score of its paper": {"plain_score": True},
     "typicality of the complexity": {"complexity_weight": 0.0},
     "typicality of the latent": {"latent_weight": 0.0},
+    "both typicalities": {"complexity_weight": 0.0, "latent_weight": 0.0},
     "blur before the complexity": {"complexity_blur": 0.0},
     "KL divergence": {"kl_weight": 0.0},
     "entropy of the addressing": {"entropy_weight": 0.0},
@@ -39,12 +40,14 @@ PARTS: Mapping[str, Mapping[str, Any]] = {
 OF_SCORE = {"plain_score", "complexity_weight", "latent_weight"}
 """Hyperparameters that have no part in training: a trained model is scored without these parts, not trained again."""
 
-COLUMNS = ("dataset", "detector", "without", "auroc", "code", "setting")
+COLUMNS = ("dataset", "detector", "without", "seed", "auroc", "code", "setting")
 PAGE = (
     "# Ablations",
     "What each part of the four methods brings. AUROC of held-out normal *training* images against training images of "
-    "the other classes, as hyperparameters are chosen (`bench tune`), mean over all classes, seed 0; the test part is "
-    "not read. A part is taken away from the defaults, and everything else stays as it is.",
+    "the other classes, as hyperparameters are chosen (`bench tune`), mean over all classes, ± its standard deviation "
+    "over seeds; the test part is not read. A part is taken away from the defaults, and everything else stays as it "
+    "is; in brackets is what that changes, seed by seed. Without both typicalities, a score is by how much the error "
+    "exceeds that of a normal image as complex.",
     "Written by `python -m oodbench.benchmark.ablation --dataset DATASET DETECTOR...`, from `ablations.csv`.",
 )
 
@@ -59,7 +62,9 @@ def variants(detector: type[Detector], dataset: type[Dataset]) -> dict[str, Mapp
     }
 
 
-def ablate(detector: type[Detector], dataset: type[Dataset], plugins: Plugins, store: Store, *, data: Path) -> None:
+def ablate(
+    detector: type[Detector], dataset: type[Dataset], plugins: Plugins, store: Store, *, data: Path, seeds: int = 1
+) -> None:
     """Judge a detector without each of its parts, and write table and page anew after each.
 
     Parameters
@@ -72,6 +77,8 @@ def ablate(detector: type[Detector], dataset: type[Dataset], plugins: Plugins, s
         In whose leaderboard folder table and page lie.
     data : Path
         Where datasets lie.
+    seeds : int
+        How many, from 0 on.
     """
     code, setting = fingerprint(detector), str(detector().hyperparameters(dataset.shape))
     about = {"dataset": dataset.name, "detector": detector.name, "code": code, "setting": setting}
@@ -80,22 +87,27 @@ def ablate(detector: type[Detector], dataset: type[Dataset], plugins: Plugins, s
     stale = (table["dataset"] == dataset.name) & (table["detector"] == detector.name)
     table = table[~stale | ((table["code"] == code) & (table["setting"] == setting))]
     mine = table[(table["dataset"] == dataset.name) & (table["detector"] == detector.name)]
-    missing = {
-        part: changes for part, changes in variants(detector, dataset).items() if part not in set(mine["without"])
-    }
+    judged = set(zip(mine["without"], mine["seed"], strict=True))
+    changes = variants(detector, dataset)
+    missing = [
+        (seed, parts)
+        for seed in range(seeds)
+        for parts in _trained_alike({part: of for part, of in changes.items() if (part, seed) not in judged})
+    ]
     if not missing:
         return
     with judging(detector, dataset, plugins, store, data=data) as judge:
-        for parts in _trained_alike(missing):
-            trained, *rescored = (missing[part] for part in parts)
-            aurocs = np.mean([(found.auroc, *found.rescored) for found in judge(trained, rescored)], axis=0)
+        for seed, parts in missing:
+            trained, *rescored = (changes[part] for part in parts)
+            aurocs = np.mean([(found.auroc, *found.rescored) for found in judge(trained, rescored, seed)], axis=0)
             rows = [
-                {**about, "without": part, "auroc": float(auroc)} for part, auroc in zip(parts, aurocs, strict=True)
+                {**about, "without": part, "seed": seed, "auroc": float(auroc)}
+                for part, auroc in zip(parts, aurocs, strict=True)
             ]
             table = pd.concat([table, pd.DataFrame(rows)], ignore_index=True)
             _write(store, table)
-            for row in rows:
-                typer.echo(f"{dataset.name} {detector.name} without {row['without']}: AUROC {row['auroc']:.4f}")
+            for part, auroc in zip(parts, aurocs, strict=True):
+                typer.echo(f"{dataset.name} {detector.name} seed {seed} without {part}: AUROC {auroc:.4f}")
 
 
 def _trained_alike(missing: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
@@ -119,22 +131,36 @@ def page(table: pd.DataFrame) -> str:
     """
     blocks = list(PAGE)
     for dataset, rows in table.groupby("dataset", sort=False):
-        auroc = rows.pivot_table(index="without", columns="detector", values="auroc", sort=False)
-        auroc = auroc.reindex([part for part in PARTS if part in auroc.index])
+        auroc = rows.pivot(index="seed", columns=["without", "detector"], values="auroc")
+        detectors = sorted(set(rows["detector"]))
         cells = [
-            [str(part), *(_cell(value, value - whole) for value, whole in zip(row, auroc.loc[WHOLE], strict=True))]
-            for part, *row in auroc.itertuples()
+            [part, *(_cell(auroc, part, detector) for detector in detectors)]
+            for part in PARTS
+            if part in set(rows["without"])
         ]
-        align = ["left", *["right"] * len(auroc.columns)]
-        header = ["without", *auroc.columns]
+        header = ["without", *(f"{detector} ({_seeds(auroc[WHOLE, detector])})" for detector in detectors)]
+        align = ["left", *["right"] * len(detectors)]
         blocks += [f"## {dataset}", tabulate(cells, header, tablefmt="pipe", colalign=align, disable_numparse=True)]
     return "\n\n".join(blocks) + "\n"
 
 
-def _cell(auroc: float, difference: float) -> str:
-    if np.isnan(auroc):
+def _seeds(auroc: pd.Series) -> str:
+    count = auroc.count()
+    return f"{count} seed{'s' if count != 1 else ''}"
+
+
+def _cell(auroc: pd.DataFrame, part: str, detector: str) -> str:
+    """Give a detector's AUROC without a part, and what that changes; nothing if it has no such part."""
+    if (part, detector) not in auroc:
         return ""
-    return f"{auroc:.4f} ({difference:+.4f})" if difference else f"{auroc:.4f}"
+    without = _over_seeds(auroc[part, detector], "")
+    change = auroc[part, detector] - auroc[WHOLE, detector]  # of the seeds that both have
+    return without if part == WHOLE else f"{without} ({_over_seeds(change, '+')})"
+
+
+def _over_seeds(values: pd.Series, sign: str) -> str:
+    deviation = f" ± {values.std():.4f}" if values.count() > 1 else ""
+    return f"{values.mean():{sign}.4f}{deviation}"
 
 
 def _read(store: Store) -> pd.DataFrame:
@@ -152,15 +178,14 @@ def _write(store: Store, table: pd.DataFrame) -> None:
 def main(
     detectors: Annotated[list[str], typer.Argument(help="Detectors.")],
     dataset: Annotated[str, typer.Option(help="Dataset.")],
+    seeds: Annotated[int, typer.Option(help="How many seeds, from 0 on.", min=1)] = 1,
     data_dir: DataDir = None,
     out: Out = None,
 ) -> None:
     """Judge detectors without each of their parts."""
-    plugins = Plugins.load()
+    plugins, store, data = Plugins.load(), Store.at(out), data_folder(data_dir)
     for detector in detectors:
-        ablate(
-            plugins.detectors[detector], plugins.datasets[dataset], plugins, Store.at(out), data=data_folder(data_dir)
-        )
+        ablate(plugins.detectors[detector], plugins.datasets[dataset], plugins, store, data=data, seeds=seeds)
 
 
 if __name__ == "__main__":

@@ -185,7 +185,7 @@ def judging(
     jobs: int | None = None,
     device: str = "auto",
 ) -> Iterator[Judge]:
-    """Lend a judge of a detector's settings on a dataset; see `tune` for the parameters."""
+    """Lend a judge of a detector's settings, with one seed, on a dataset; see `tune` for the other parameters."""
     store.prepare()
     device, source = choose_device(device), dataset(data)
     with (
@@ -193,9 +193,9 @@ def judging(
         worker_pool(jobs or os.cpu_count() or 1) as pool,
     ):
 
-        def judge(settings: Settings, rescored: Sequence[Settings] = ()) -> Iterator[Judgement]:
+        def judge(settings: Settings, rescored: Sequence[Settings] = (), seed: int = 0) -> Iterator[Judgement]:
             changes = tuple(sorted(settings.items()))
-            classes = [Trial(dataset.name, detector.name, label, 0, changes) for label in dataset.normal_classes()]
+            classes = [Trial(dataset.name, detector.name, label, seed, changes) for label in dataset.normal_classes()]
             tasks = [Task(trial, plugins.files, arrays, device, tuple(rescored)) for trial in classes]
             futures = [pool.submit(judge_by_class, task) for task in tasks]
             try:
