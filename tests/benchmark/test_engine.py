@@ -217,7 +217,8 @@ def test_workers_that_cannot_even_start_are_a_failure(
 
 def command(folder: Path, *more: str) -> list[str]:
     program = Path(sys.executable).with_name("bench")
-    return [str(program), "run", "--dataset", "digits", "--out", str(folder), "--jobs", "2", *more]
+    where = [] if "--scheduler" in more else ["--jobs", "2"]
+    return [str(program), "run", "--dataset", "digits", "--out", str(folder), *where, *more]
 
 
 def wait_for(what: object, seconds: float = 60) -> None:

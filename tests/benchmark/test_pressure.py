@@ -19,7 +19,7 @@ from oodbench.benchmark.plan import Plugins, Trial
 from oodbench.benchmark.store import PARTIAL, Store
 from oodbench.benchmark.trial import identity
 from tests.benchmark.made_up import result
-from tests.benchmark.test_cluster import PLUGIN
+from tests.benchmark.test_cluster import PLUGIN, started
 from tests.benchmark.test_engine import command, run, wait_for
 
 STORED = "Everything that had finished is stored: the same command goes on from there.\n"
@@ -99,6 +99,36 @@ def test_interrupted_twice(tmp_path: Path) -> None:
     assert process.returncode == 130
     assert errors == f"Interrupted. {STORED}"
     assert not list(tmp_path.rglob(f"{PARTIAL}*"))
+
+
+def test_interrupted_twice_on_a_cluster(tmp_path: Path) -> None:
+    """The workers that a run has started end with it; those of a scheduler elsewhere are there for the next run."""
+    out, notes = tmp_path / "out", tmp_path / "notes"
+    notes.mkdir()
+    more = ["--plugin", str(PLUGIN), "--detector", "test-patient", "--set", f"test-patient.notes={notes}"]
+    with started(tmp_path, 1) as cluster:
+        for scheduler in ("local:1", cluster.address):
+            before = len(list(notes.iterdir()))
+            process = subprocess.Popen(
+                command(out, *more, "--set", "test-patient.seconds=8", "--scheduler", scheduler),
+                stderr=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+            wait_for(lambda before=before: len(list(notes.iterdir())) > before)
+            for _ in range(3):
+                process.send_signal(signal.SIGINT)
+                time.sleep(0.05)
+            _, errors = process.communicate(timeout=30)
+            assert process.returncode == 130
+            assert errors == f"Interrupted. {STORED}"
+            assert not list(out.rglob("*.json"))
+            assert not list(out.rglob(f"{PARTIAL}*"))
+        begun = len(list(notes.iterdir()))
+        again = command(out, *more, "--class", "3", "--set", "test-patient.seconds=0", "--scheduler", cluster.address)
+        assert subprocess.run(again, capture_output=True, check=False, timeout=60).returncode == 0
+        assert len(list(notes.iterdir())) == begun + 1, "what was interrupted is not begun again"
+        assert cluster.workers[0].poll() is None
 
 
 def test_two_runs_at_once_share_the_work(tmp_path: Path) -> None:
