@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -62,6 +62,11 @@ class WorkerLostError(RuntimeError):
 class Session(ABC):
     """A run's stay at such a place.
 
+    Parameters
+    ----------
+    remarks : iterable of str
+        What users should know as it begins.
+
     Attributes
     ----------
     attempts : int
@@ -72,6 +77,9 @@ class Session(ABC):
 
     attempts: int
     died: str
+
+    def __init__(self, remarks: Iterable[str] = ()) -> None:
+        self._remarks = list(remarks)
 
     @abstractmethod
     def executor(self) -> AbstractContextManager[Executor]:
@@ -99,6 +107,11 @@ class Session(ABC):
     def reports(self) -> Iterator[tuple[Trial, int, int]]:
         """Give what workers have reported since the last call: a trial, how many steps it has made, and of how many."""
 
+    def remarks(self) -> list[str]:
+        """Give what users should know that has come up since the last call, a sentence each."""
+        remarks, self._remarks = self._remarks, []
+        return remarks
+
 
 class Backend(ABC):
     """A place where trials run."""
@@ -118,7 +131,3 @@ class Backend(ABC):
         UsageError
             The device is not there.
         """
-
-    def remarks(self) -> list[str]:
-        """Say what users should know once a session has begun, a sentence each."""
-        return []

@@ -71,10 +71,21 @@ class Parcel:
 
 @dataclass(frozen=True)
 class Delivery:
-    """What a worker sends back: the result, and the run folder as a tar archive (None: there is none)."""
+    """What a worker sends back.
+
+    Attributes
+    ----------
+    result : dict
+        Of the trial.
+    folder : bytes or None
+        The run folder as a tar archive, if there is one.
+    remarks : tuple of str
+        What the dataset has to say, from the worker that loads it for those on its machine.
+    """
 
     result: Result
     folder: bytes | None
+    remarks: tuple[str, ...] = ()
 
 
 # ---------------------------------------------------------------------- in the worker
@@ -141,7 +152,7 @@ def _execute(parcel: Parcel, here: Path) -> Delivery:
             dataset.prepare()
             write_arrays(dataset, here)
         result, folder = execute(task), store.run_folder(trial)
-        return Delivery(result, pack(folder) if folder.exists() else None)
+        return Delivery(result, pack(folder) if folder.exists() else None, tuple(dataset.remarks()))
 
 
 def folder_of(run: str) -> Path:
@@ -299,7 +310,7 @@ class ClusterBackend(Backend):
         """Give how many workers there are now; a cluster may grow."""
         return max(1, min(trials, len(self._threads())))
 
-    def remarks(self) -> list[str]:
+    def _remarks(self) -> list[str]:
         """Say what is unusual about the workers."""
         threads = self._threads()
         if not threads:
@@ -311,7 +322,7 @@ class ClusterBackend(Backend):
     @contextmanager
     def session(self, order: Order, trials: Sequence[Trial]) -> Iterator[Session]:
         """Listen to the workers; see `Backend.session`."""
-        session = ClusterSession(order, self.client, trials, away=self.cluster is None)
+        session = ClusterSession(order, self.client, trials, self._remarks(), away=self.cluster is None)
         try:
             yield session
         finally:
@@ -333,7 +344,11 @@ class ClusterSession(Session):
     """The scheduler itself tries again, elsewhere."""
     died = "every worker that tried it died (killed, perhaps for lack of memory): give the workers more memory"
 
-    def __init__(self, order: Order, client: Client, trials: Sequence[Trial], *, away: bool) -> None:
+    def __init__(
+        self, order: Order, client: Client, trials: Sequence[Trial], remarks: Sequence[str] = (), *, away: bool
+    ) -> None:
+        super().__init__(remarks)
+        self.said: set[str] = set()
         self.order, self.client, self.away = order, client, away
         self.run = uuid.uuid4().hex[:12]
         self.by_path = {str(trial.path): trial for trial in trials}
@@ -383,6 +398,9 @@ class ClusterSession(Session):
                 f"The cluster cannot run trials ({type(error).__name__}: {cause}): install the same oodbench where the "
                 f"scheduler and the workers are."
             ) from error
+        for remark in set(delivery.remarks) - self.said:  # each machine may send the same
+            self.said.add(remark)
+            self._remarks.append(remark)
         return self._store(trial, delivery)
 
     def _store(self, trial: Trial, delivery: Delivery) -> Result:

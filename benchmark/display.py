@@ -28,7 +28,7 @@ class Display:
         """Say what will be done: of `total` trials `todo`, `stale` of them anew, `jobs` at a time."""
 
     def remark(self, text: str) -> None:
-        """Say what users should know of the data."""
+        """Say what users should know of the data, or of where trials run."""
 
     def progress(self, trial: Trial, step: int, steps: int) -> None:
         """Take note of how far a trial is; step 0 is its beginning."""

@@ -121,16 +121,21 @@ def run(
     display.begin(len(trials), len(todo), stale, backend.places(len(todo)))
     try:
         with backend.session(order, todo) as session:
-            for remark in backend.remarks():
-                display.remark(remark)
+            _pass_on_remarks(session, display)
             with display:
                 for result in _run_all(todo, session, order, display):
+                    _pass_on_remarks(session, display)
                     summary.done += 1
                     if result["status"] == "failed":
                         summary.failed.append(result)
     finally:
         store.clear()  # after workers that were killed
     return summary
+
+
+def _pass_on_remarks(session: Session, display: Display) -> None:
+    for remark in session.remarks():
+        display.remark(remark)
 
 
 def _backend(jobs: int | None, scheduler: str | None) -> Backend:

@@ -18,7 +18,6 @@ from oodbench.benchmark.plan import Plugins, Trial
 from oodbench.benchmark.store import Result
 from oodbench.benchmark.task import Task, execute
 from oodbench.benchmark.workers import shared_arrays, worker_pool
-from oodbench.datasets.base import Dataset
 from oodbench.detectors.batched import can_train_together
 
 ATTEMPTS = 2
@@ -35,7 +34,6 @@ class LocalBackend(Backend):
 
     def __init__(self, jobs: int | None = None) -> None:
         self.jobs = jobs
-        self.datasets: list[Dataset] = []
 
     def places(self, trials: int) -> int:
         """Give how many of `trials` trials run at a time."""
@@ -46,13 +44,10 @@ class LocalBackend(Backend):
         """Write the datasets to where all workers can map them; see `Backend.session`."""
         choose_device(order.options.device)
         names = sorted({trial.dataset for trial in trials})
-        self.datasets = [order.plugins.datasets[name](order.data) for name in names]
-        with shared_arrays(self.datasets, order.store.runs) as arrays, mailbox() as reports:
-            yield LocalSession(order, arrays, reports, self.places(len(trials)), trials)
-
-    def remarks(self) -> list[str]:
-        """Pass on what the datasets have to say."""
-        return [remark for dataset in self.datasets for remark in dataset.remarks()]
+        datasets = [order.plugins.datasets[name](order.data) for name in names]
+        with shared_arrays(datasets, order.store.runs) as arrays, mailbox() as reports:
+            remarks = [remark for dataset in datasets for remark in dataset.remarks()]
+            yield LocalSession(order, arrays, reports, self.places(len(trials)), trials, remarks)
 
 
 class LocalSession(Session):
@@ -61,7 +56,10 @@ class LocalSession(Session):
     attempts = ATTEMPTS
     died = f"its process died {ATTEMPTS} times (killed, perhaps for lack of memory): try fewer --jobs"
 
-    def __init__(self, order: Order, arrays: Path, box: Mailbox, jobs: int, trials: Sequence[Trial]) -> None:
+    def __init__(
+        self, order: Order, arrays: Path, box: Mailbox, jobs: int, trials: Sequence[Trial], remarks: Sequence[str]
+    ) -> None:
+        super().__init__(remarks)
         self.order, self.arrays, self.mailbox, self.jobs = order, arrays, box, jobs
         self.together: dict[Trial, tuple[Trial, ...]] = batches(trials, order.plugins) if order.together else {}
 

@@ -163,6 +163,14 @@ def test_workers_fetch_datasets_and_report_as_they_go(cluster: Cluster, with_plu
     assert run([trial], with_plugin, tmp_path, scheduler=cluster.address).done == 0
 
 
+def test_what_a_dataset_has_to_say_is_said_once(cluster: Cluster, with_plugin: Plugins, tmp_path: Path) -> None:
+    remark = "test-fetched: one file cannot be read as an image and is left out."
+    away, here = Watch(), Watch()
+    run([patient(0), patient(1)], with_plugin, tmp_path / "away", scheduler=cluster.address, display=away)
+    run([patient(0), patient(1)], with_plugin, tmp_path / "here", display=here)
+    assert away.said == here.said == [remark]
+
+
 def test_results_only(cluster: Cluster, with_plugin: Plugins, tmp_path: Path) -> None:
     assert run([patient(1)], with_plugin, tmp_path / "away", scheduler=cluster.address, keep=False).failed == []
     assert run([patient(1)], with_plugin, tmp_path / "here", keep=False).failed == []
