@@ -105,7 +105,7 @@ class Registry(Generic[Base]):
         self._made: dict[str, type[Base]] = {}
         package = f"oodbench.{self.kind}s"
         for module_name in _modules_of(package):
-            self._add(BUILT_IN, partial(importlib.import_module, module_name))
+            self._add(BUILT_IN, partial(importlib.import_module, module_name), within=module_name)
         for entry in importlib.metadata.entry_points(group=package):
             source = f"package {entry.dist.name} {entry.dist.version}" if entry.dist else f"entry point {entry.name}"
             self._add(source, entry.load)
@@ -126,12 +126,13 @@ class Registry(Generic[Base]):
             self._made[name] = self._made.setdefault(made.name, made)  # however it was spelt, one class
         return self._made[name]
 
-    def _add(self, source: str, load: Callable[[], object]) -> None:
+    def _add(self, source: str, load: Callable[[], object], *, within: str = "") -> None:
         try:
             with _time_limit(SECONDS_TO_IMPORT):
                 loaded = load()
         except (Exception, SystemExit) as error:  # a plugin may raise anything; it must not take the others down
-            self.broken.append(Broken(source, f"{type(error).__name__}: {error}"))
+            where = f"{source}, {within}" if within else source
+            self.broken.append(Broken(where, f"{type(error).__name__}: {error}"))
             return
         for cls in self._classes_in(loaded):
             taken = self.plugins.get(cls.name)

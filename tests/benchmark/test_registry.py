@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 
+import oodbench.detectors
 from oodbench.benchmark.capabilities import can_reconstruct, can_sample
 from oodbench.benchmark.errors import UsageError
 from oodbench.benchmark.fingerprint import fingerprint
 from oodbench.benchmark.plan import Plugins
+from oodbench.benchmark.registry import Broken
 
 PLUGIN = '''
 """A detector for the tests."""
@@ -39,6 +41,15 @@ def test_built_in() -> None:
     assert found.broken == []
     assert found.plugins["memae"].source == "built in"
     assert found.plugins["memae"].summary.startswith("Autoencoder that decodes")
+
+
+def test_a_built_in_module_that_cannot_be_imported_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "half_done.py").write_text("import no_such_module")
+    monkeypatch.setattr(oodbench.detectors, "__path__", [*oodbench.detectors.__path__, str(tmp_path)])
+    plugins = Plugins.load()
+    assert "ae" in plugins.detectors.plugins
+    cause = "ModuleNotFoundError: No module named 'no_such_module'"
+    assert plugins.broken == [Broken("built in, oodbench.detectors.half_done", cause)]
 
 
 def test_local_file(tmp_path: Path) -> None:
