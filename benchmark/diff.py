@@ -21,6 +21,8 @@ STANDARD_ERRORS = 3
 """By how many standard errors a mean over seeds may move: among 300 cells, one moves farther by chance."""
 MEASURES = ("auroc", "frechet")
 """One of either side."""
+ROUNDING = 5e-5
+"""What moves by less is the same: it would be shown as 0.0000, and another processor rounds otherwise."""
 FRECHET_SHARE = 0.1
 """The deviation over seeds that is assumed of a Fréchet distance, as a share of it."""
 CELL = ["dataset", "detector", "cls", "measure"]
@@ -109,8 +111,9 @@ def compare(store: Store, other: Path, *, tolerance: float) -> Comparison:
     seeds = {key: frame.groupby(CELL)["seed"].agg(frozenset) for key, frame in tables.items()}
     fewer = [bool(seeds["there"].get(cell, frozenset()) - seeds["here"].get(cell, frozenset())) for cell in means.index]
     allowed = STANDARD_ERRORS * spread * np.sqrt(1 / counts["here"].clip(1) + 1 / counts["there"].clip(1))
+    moved = difference.abs() >= ROUNDING
     verdict = np.select(
-        [means["here"].isna(), means["there"].isna(), difference.abs() > allowed, fewer, difference == 0],
+        [means["here"].isna(), means["there"].isna(), moved & (difference.abs() > allowed), fewer, ~moved],
         [MISSING, ADDED, BEYOND, FEWER, SAME],
         MOVED,
     )

@@ -44,6 +44,12 @@ def test_with_several_seeds_their_deviation_counts(tmp_path: Path) -> None:
     assert verdicts(here, seeds("ae", [0.87, 0.80], [0.89, 0.80]), tmp_path / "2")[1] == BEYOND
 
 
+def test_what_another_processor_rounds_otherwise_is_the_same(tmp_path: Path) -> None:
+    """Even of a detector that draws nothing at random, whose seeds explain no difference."""
+    there = seeds("pca", [0.9, 0.8], [0.9, 0.8])
+    assert verdicts(seeds("pca", [0.90004, 0.8001], [0.90004, 0.8001]), there, tmp_path) == [SAME, BEYOND]
+
+
 def test_missing_and_added(tmp_path: Path) -> None:
     failed = {**row("vae", [0.5])[0], "status": "failed"}
     assert verdicts([*row("ae", [0.9]), failed], row("vae", [0.9]), tmp_path) == [ADDED, MISSING]
