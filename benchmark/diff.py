@@ -68,7 +68,8 @@ def compare(store: Store, other: Path, *, tolerance: float) -> Comparison:
 
     The deviation over seeds is estimated for each detector on each dataset, from all its cells with several seeds in
     either folder. A cell moved more than seeds explain if its means differ by more than three standard errors of the
-    difference. A cell with seeds there that are not here counts as one where seeds are missing, unless it moved so.
+    difference, and is the same if they differ by less than four digits show. A cell with seeds there that are not here
+    counts as one where seeds are missing, unless it moved so.
 
     Parameters
     ----------
@@ -111,9 +112,9 @@ def compare(store: Store, other: Path, *, tolerance: float) -> Comparison:
     seeds = {key: frame.groupby(CELL)["seed"].agg(frozenset) for key, frame in tables.items()}
     fewer = [bool(seeds["there"].get(cell, frozenset()) - seeds["here"].get(cell, frozenset())) for cell in means.index]
     allowed = STANDARD_ERRORS * spread * np.sqrt(1 / counts["here"].clip(1) + 1 / counts["there"].clip(1))
-    moved = difference.abs() >= ROUNDING
+    size = difference.abs()
     verdict = np.select(
-        [means["here"].isna(), means["there"].isna(), moved & (difference.abs() > allowed), fewer, ~moved],
+        [means["here"].isna(), means["there"].isna(), size > np.maximum(allowed, ROUNDING), fewer, size < ROUNDING],
         [MISSING, ADDED, BEYOND, FEWER, SAME],
         MOVED,
     )
