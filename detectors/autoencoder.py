@@ -57,11 +57,11 @@ class Autoencoder(Neural):
     ----------
     latent_size : int, optional
         Length of the latent vector.
-    channels : sequence of int
+    channels : sequence of int, optional
         Channels of the encoder's convolutions; each halves the image.
     epochs : int, optional
         Passes over the training images.
-    least_steps : int
+    least_steps : int, optional
         Where `epochs` is None, a small training set is passed over more often, until this many steps are made.
     batch_size : int, optional
         Images a step.
@@ -89,9 +89,9 @@ class Autoencoder(Neural):
     """
 
     latent_size: int | None = None
-    channels: tuple[int, ...] = (16, 32, 64)
+    channels: tuple[int, ...] | None = None
     epochs: int | None = None
-    least_steps: int = 240
+    least_steps: int | None = None
     batch_size: int | None = None
     learning_rate: float | None = None
     likelihood: str | None = None
@@ -106,7 +106,7 @@ class Autoencoder(Neural):
 
     SEARCH: ClassVar[Mapping[str, Sequence[Any]]] = {
         "latent_size": (8, 16, 32, 64, 128),
-        "learning_rate": (1e-3, 2e-3, 4e-3),
+        "learning_rate": (1e-3, 2e-3, 4e-3, 8e-3),
         "likelihood": ("bernoulli", "gaussian"),
         "complexity_blur": (0.0, 0.5, 1.0),
         "complexity_weight": (0.0, 0.1, 0.25),
