@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import os
 import signal
 import threading
 from pathlib import Path
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from oodbench.benchmark.store import Store
 
 
+OBJECTS_BETWEEN_COLLECTIONS = 100_000
 STORED = "Everything that had finished is stored: the same command goes on from there."
 
 
@@ -159,7 +162,8 @@ def run(
         together=together,
         display=make_display(console),
     )
-    _say(f"Leaderboard: {leaderboard.update(store)}")
+    page = leaderboard.update(store, jobs=1 if scheduler else jobs or os.cpu_count() or 1)
+    _say(f"Leaderboard: {page}")
     if summary.failed:
         _say(f"{len(summary.failed)} of {summary.done} trials failed; the others are stored:", style="red")
         for result in summary.failed:
@@ -414,8 +418,16 @@ def score(
 
 
 def main() -> None:
-    """Run the command."""
-    app()
+    """Run the command.
+
+    Torch and what it imports are half a million objects that stay. Python's collector of cycles would look through them
+    again and again as they come, and once more at the end: that takes a second each.
+    """
+    gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS)
+    try:
+        app()
+    finally:
+        gc.freeze()
 
 
 def _chosen(names: list[str] | None, plugins: Plugins, registry: Registry[Any]) -> list[Any]:

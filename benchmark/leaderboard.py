@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import pandas as pd
@@ -18,6 +21,7 @@ from oodbench.benchmark.published import beside_ours
 from oodbench.benchmark.significance import LEVEL
 from oodbench.benchmark.statistics import Statistics
 from oodbench.benchmark.store import Result, Store, write_text
+from oodbench.benchmark.workers import worker_pool
 from oodbench.datasets.split import DEFAULT_PROTOCOL, PROTOCOLS
 
 DASH, SICK = "—", "⚠"
@@ -61,7 +65,7 @@ FROM_PAPERS = (
 )
 
 
-def update(store: Store) -> Path:
+def update(store: Store, *, jobs: int = 1) -> Path:
     """Write page, CSV and plots anew from the stored results.
 
     Plots that need run folders (ROC curves, samples) are drawn where these are there; earlier ones are kept if they
@@ -71,6 +75,8 @@ def update(store: Store) -> Path:
     ----------
     store : Store
         Where the results lie.
+    jobs : int
+        Processes that draw; more than one pay after a run, whose workers have a server that is ready to fork them.
 
     Returns
     -------
@@ -86,17 +92,26 @@ def update(store: Store) -> Path:
         raise _no_results(store)
     with store.lock("leaderboard"):  # or a slower run that read less would have the last word
         statistics = _statistics(store)
-        folder = store.leaderboard / "plots"
+        folder = store.plots
         folder.mkdir(parents=True, exist_ok=True)
         plots = plots_of(statistics, store)
-        for plot in plots:
-            if plot.draw is not None:
-                plot.save(folder / plot.name)
+        try:
+            _draw([plot for plot in plots if plot.draw is not None], folder, jobs)
+        except BaseException:
+            store.clear()  # after workers that were killed
+            raise
         for path in _outdated(folder, plots):
             path.unlink()
         for name, text in _texts(statistics, store, plots).items():
             write_text(store.leaderboard / name, text)
     return store.leaderboard / "README.md"
+
+
+def _draw(plots: Sequence[Plot], folder: Path, jobs: int) -> None:
+    paths = [folder / plot.name for plot in plots]
+    with worker_pool(jobs) if jobs > 1 else nullcontext() as pool:
+        saving = map(Plot.save, plots, paths) if pool is None else pool.map(Plot.save, plots, paths)
+        deque(saving, maxlen=0)  # goes through it
 
 
 def check(store: Store) -> list[str]:
@@ -126,7 +141,7 @@ def check(store: Store) -> list[str]:
             problems.append(f"{path} is missing")
         elif path.read_text(encoding="utf-8") != text:
             problems.append(f"{path} does not match the results")
-    folder = store.leaderboard / "plots"
+    folder = store.plots
     problems += [f"{path} was drawn from other results" for path in _outdated(folder, plots)]
     drawn = [folder / plot.name for plot in plots if plot.draw is not None]
     return problems + [f"{path} is missing" for path in drawn if not path.is_file()]
@@ -150,7 +165,7 @@ def _no_results(store: Store) -> UsageError:
 
 
 def _texts(statistics: Statistics, store: Store, plots: Sequence[Plot]) -> dict[str, str]:
-    present = [plot for plot in plots if (store.leaderboard / "plots" / plot.name).is_file()]
+    present = [plot for plot in plots if (store.plots / plot.name).is_file()]
     return {
         "README.md": render(statistics, present),
         "results.csv": statistics.frame.to_csv(index=False, float_format="%.6g", lineterminator="\n"),
@@ -328,8 +343,13 @@ def _frechet(statistics: Statistics, dataset: str, detector: str) -> str:
 
 
 def _fit_time(statistics: Statistics, dataset: str, detector: str) -> str:
-    seconds = statistics.by_seed(dataset, detector, "fit_seconds")
-    return duration(seconds.mean()) if len(seconds) else DASH
+    seconds = _fit_seconds(statistics, dataset, detector)
+    return DASH if math.isnan(seconds) else duration(seconds)
+
+
+def _fit_seconds(statistics: Statistics, dataset: str, detector: str) -> float:
+    """Seconds a class; of several seeds the median, since other work beside a run may have made some of them slow."""
+    return float(statistics.by_seed(dataset, detector, "fit_seconds").median())
 
 
 def _over_seeds(statistics: Statistics, dataset: str) -> str:
@@ -381,7 +401,7 @@ def _against_quick(statistics: Statistics) -> list[str]:
     lines = []
     for dataset in statistics.datasets:
         auroc = {label: statistics.by_seed(dataset, label).mean() for label in statistics.ranked}
-        seconds = {label: statistics.by_seed(dataset, label, "fit_seconds").mean() for label in statistics.ranked}
+        seconds = {label: _fit_seconds(statistics, dataset, label) for label in statistics.ranked}
         quick = [label for label in auroc if seconds[label] < QUICK]
         slow = sorted((label for label in auroc if seconds[label] >= QUICK), key=lambda label: -auroc[label])
         if not quick or not slow:

@@ -58,6 +58,10 @@ class Trial:
         """Where its result (with suffix ``.json``) and its run folder lie, relative to their roots."""
         return trial_path(self.dataset, self.label, self.normal_class, self.seed)
 
+    def __hash__(self) -> int:
+        """By its path, since a hyperparameter may be a list."""
+        return hash((self.path, self.protocol))
+
     def command(self, class_name: str) -> str:
         """Give the command that runs just this trial, with its class by name."""
         words = ["bench", "run", "--dataset", self.dataset, "--class", class_name, "--detector", self.detector]

@@ -64,7 +64,7 @@ class Plot:
         with replacing(path) as temporary:
             self.draw(temporary)
             with Image.open(temporary) as image:
-                image.save(temporary, pnginfo=information, optimize=True)
+                image.save(temporary, pnginfo=information)
 
 
 def stored_digest(path: Path) -> str | None:

@@ -8,7 +8,7 @@ from multiprocessing import forkserver
 # Workers are forked from a server process that has imported everything once and done nothing with it: a fork of this
 # process could inherit locks that other threads hold, and spawned processes would each import torch anew.
 PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["oodbench.benchmark.task"])
+PROCESSES.set_forkserver_preload(["oodbench.benchmark.preload"])
 
 
 def start_server() -> None:

@@ -73,6 +73,11 @@ class Store:
         """Where the results lie."""
         return self.leaderboard / "results"
 
+    @property
+    def plots(self) -> Path:
+        """Where the leaderboard's pictures lie."""
+        return self.leaderboard / "plots"
+
     def result_path(self, trial: Trial) -> Path:
         """Where the result of a trial lies."""
         path = self.results / trial.path
@@ -90,7 +95,7 @@ class Store:
         UsageError
             They cannot be written to.
         """
-        for folder in (self.results, self.runs):
+        for folder in (self.results, self.runs, self.plots):
             try:
                 folder.mkdir(parents=True, exist_ok=True)
                 with partial(folder / "probe") as path:
@@ -103,7 +108,7 @@ class Store:
 
     def clear(self) -> None:
         """Clear away what interrupted writes of ended processes left behind."""
-        for folder in (self.results, self.runs):
+        for folder in (self.results, self.runs, self.plots):
             for parent, folders, files in os.walk(folder):  # which minds nothing that vanishes meanwhile
                 for name in [name for name in (*folders, *files) if name.startswith(PARTIAL)]:
                     if not _is_running(int(name.removeprefix(PARTIAL).partition("-")[0])):

@@ -12,7 +12,7 @@ from oodbench.benchmark.errors import UsageError
 from oodbench.benchmark.metrics import GENERATION
 from oodbench.benchmark.plan import Trial
 from oodbench.benchmark.statistics import Statistics
-from oodbench.benchmark.store import Result, Store
+from oodbench.benchmark.store import PARTIAL, Result, Store
 from tests.benchmark.made_up import row
 
 
@@ -89,6 +89,27 @@ def test_files_are_written_and_checked(tmp_path: Path) -> None:
     assert len(table) == len(RESULTS)
     with Image.open(tmp_path / "plots" / "mnist-auroc.png") as image:
         assert image.width > 300
+
+
+def test_pictures_are_the_same_drawn_by_several_processes(tmp_path: Path) -> None:
+    rows = [one for name, gap in (("a", 0.0), ("b", 0.1), ("c", 0.2)) for one in ranked(name, gap)]
+    pictures = []
+    for jobs in (1, 2):
+        store = stored(tmp_path / str(jobs), rows)
+        leaderboard.update(store, jobs=jobs)
+        pictures.append({path.name: path.read_bytes() for path in store.plots.iterdir()})
+    assert pictures[0] == pictures[1]
+    assert {"ranks.png", "both-sides.png", "mnist-auroc.png"} <= set(pictures[0])
+
+
+def test_a_picture_that_cannot_be_drawn_leaves_nothing_half_written(tmp_path: Path) -> None:
+    store = stored(tmp_path, RESULTS)
+    store.plots.mkdir(parents=True)
+    (store.plots / "mnist-auroc.png").mkdir()  # a file cannot take its place
+    (store.plots / f"{PARTIAL}999999999-mnist-roc.png").touch()  # of a process that was killed
+    with pytest.raises(OSError, match=r"mnist-auroc\.png"):
+        leaderboard.update(store, jobs=2)
+    assert not list(tmp_path.rglob(f"{PARTIAL}*"))
 
 
 @pytest.mark.parametrize("spoil", ["README.md", "results.csv", "plots/mnist-auroc.png"])

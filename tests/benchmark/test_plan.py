@@ -44,6 +44,7 @@ def test_settings_reach_their_detector_only(plugins: Plugins) -> None:
     assert memvae.label == "memvae@channels=[8, 16],memory_size=200"
     assert str(memvae.path) == "mnist/memvae@channels=8,16,memory_size=200/class-0_seed-0"
     assert vae.label == "vae"
+    assert {memvae: 1, vae: 2}[memvae] == 1  # a list can be looked up too
     assert "--class 0 --detector memvae --seed 0 --set" in memvae.command("0")
     assert "memvae.memory_size=200" in memvae.command("0")
 

@@ -6,7 +6,7 @@ import pytest
 from scipy.stats import wilcoxon
 from sklearn.metrics import roc_auc_score
 
-from oodbench.benchmark.significance import bootstrap_interval, can_be_told_apart, paired_tests
+from oodbench.benchmark.significance import bootstrap_interval, can_be_told_apart, paired_tests, signed_rank_test
 
 
 def test_paired_tests_are_wilcoxon_s_with_holm_s_correction() -> None:
@@ -28,6 +28,16 @@ def test_paired_tests_are_wilcoxon_s_with_holm_s_correction() -> None:
         assert found.to_numpy()[one, other] == found.to_numpy()[other, one] == pytest.approx(least)
     assert list(found.index) == list(found.columns) == ["z", "b", "a"]
     assert found.to_numpy()[0, 1] < 0.05 < found.to_numpy()[0, 2]
+
+
+@pytest.mark.parametrize("splits", [7, 13, 14])
+@pytest.mark.parametrize("decimals", [1, 8], ids=["tied", "untied"])
+def test_the_signed_rank_test_gives_what_scipy_s_gives(splits: int, decimals: int) -> None:
+    generator = np.random.default_rng(splits)
+    differences = generator.normal(0.2, 0.3, splits).round(decimals)
+    expected = wilcoxon(differences, zero_method="zsplit").pvalue
+    assert signed_rank_test(differences) == pytest.approx(expected)
+    assert signed_rank_test(np.zeros(splits)) == 1
 
 
 def test_how_many_splits_it_takes() -> None:
