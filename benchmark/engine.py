@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from oodbench.benchmark.backend import Backend, Order, Session, WorkerLostError
 from oodbench.benchmark.device import check_device
 from oodbench.benchmark.display import Display
 from oodbench.benchmark.errors import UsageError
+from oodbench.benchmark.interruption import finished_of, interruption_held_back
 from oodbench.benchmark.local import LocalBackend
 from oodbench.benchmark.plan import Plugins, Trial
 from oodbench.benchmark.store import Result, Store
@@ -181,9 +182,10 @@ def _run_all(trials: Sequence[Trial], session: Session, order: Order, display: D
         running: set[Trial] = set()
         lost: dict[Trial, bool] = {}
         with session.executor() as executor:
-            pending: dict[Future[Any], Trial] = {session.submit(executor, trial): trial for trial in trials}
+            with interruption_held_back():
+                pending: dict[Future[Any], Trial] = {session.submit(executor, trial): trial for trial in trials}
             while pending:
-                finished, _ = wait(pending, timeout=0.2, return_when=FIRST_COMPLETED)
+                finished = finished_of(pending)
                 waiting = set(pending.values())
                 for trial, step, steps in session.reports():
                     if trial in waiting:  # a report may arrive after the result

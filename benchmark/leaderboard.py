@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import nullcontext
 from pathlib import Path
 
 import pandas as pd
@@ -14,6 +12,7 @@ from tabulate import tabulate
 from oodbench.benchmark.display import duration, or_dash
 from oodbench.benchmark.errors import UsageError
 from oodbench.benchmark.health import symptoms
+from oodbench.benchmark.interruption import interruption_held_back, result_of
 from oodbench.benchmark.metrics import GENERATION
 from oodbench.benchmark.plan import BENCHMARK_DATASETS, protocol_option
 from oodbench.benchmark.plots import Plot, plots_of, stored_digest
@@ -108,10 +107,15 @@ def update(store: Store, *, jobs: int = 1) -> Path:
 
 
 def _draw(plots: Sequence[Plot], folder: Path, jobs: int) -> None:
-    paths = [folder / plot.name for plot in plots]
-    with worker_pool(jobs) if jobs > 1 else nullcontext() as pool:
-        saving = map(Plot.save, plots, paths) if pool is None else pool.map(Plot.save, plots, paths)
-        deque(saving, maxlen=0)  # goes through it
+    if jobs == 1:
+        for plot in plots:
+            plot.save(folder / plot.name)
+        return
+    with worker_pool(jobs) as pool:
+        with interruption_held_back():
+            futures = [pool.submit(plot.save, folder / plot.name) for plot in plots]
+        for future in futures:
+            result_of(future)
 
 
 def check(store: Store) -> list[str]:

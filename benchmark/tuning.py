@@ -26,6 +26,7 @@ from oodbench.benchmark.device import choose_device
 from oodbench.benchmark.errors import UsageError
 from oodbench.benchmark.fingerprint import fingerprint
 from oodbench.benchmark.health import symptoms
+from oodbench.benchmark.interruption import interruption_held_back, result_of
 from oodbench.benchmark.plan import Plugins, Trial, file_name
 from oodbench.benchmark.store import Store, write_text
 from oodbench.benchmark.trial import make_detector
@@ -197,10 +198,11 @@ def judging(
             changes = tuple(sorted(settings.items()))
             classes = [Trial(dataset.name, detector.name, label, seed, changes) for label in dataset.normal_classes()]
             tasks = [Task(trial, plugins.files, arrays, device, tuple(rescored)) for trial in classes]
-            futures = [pool.submit(judge_by_class, task) for task in tasks]
+            with interruption_held_back():
+                futures = [pool.submit(judge_by_class, task) for task in tasks]
             try:
                 for future in futures:
-                    yield future.result()
+                    yield result_of(future)
             finally:
                 for future in futures:
                     future.cancel()
