@@ -374,7 +374,7 @@ def _headline_notes(statistics: Statistics) -> list[str]:
         *_not_told_apart(statistics),
         "Each AUROC is the mean over all classes of the dataset, ± its standard deviation over seeds where there are "
         "several. Average rank: by AUROC in each split, over all splits shown (1 is best). Fit: mean time to train on "
-        f"one class, beside other processes. {_on_generation(statistics)}",
+        f"one class, beside other processes; of several seeds the median. {_on_generation(statistics)}",
         "A row that lacks classes shows how many it has (n/10) instead of a mean, and is not ranked."
         + (" Rows with changed hyperparameters (`name@parameter=value`) are not ranked." if statistics.changed else ""),
     ]

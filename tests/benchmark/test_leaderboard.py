@@ -70,6 +70,15 @@ def test_a_sick_model_is_marked() -> None:
     assert "1 of them is sick" in page
 
 
+def test_a_slow_seed_does_not_move_the_time_of_a_fit() -> None:
+    rows = [
+        one
+        for seed, seconds in enumerate([4.0, 90.0, 6.0])
+        for one in row("vae", [0.9, 0.8], seed=seed, fit_seconds=seconds)
+    ]
+    assert cells(leaderboard.headline_table(Statistics(rows)), "vae")[4] == "6.0 s"
+
+
 def test_mixed_code_versions_are_said() -> None:
     results = row("vae", [0.9, 0.9])
     results[0] = {**results[0], "fingerprint": "other"}
