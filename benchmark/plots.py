@@ -25,6 +25,8 @@ DIGEST = "oodbench-results"
 SAMPLES_A_CLASS = 10
 CURVES = 6
 """Detectors that the ROC panels show; more would hide each other."""
+HALVES = (0, 0.5, 1)
+"""Ticks of a ROC panel."""
 MARKERS = "os^vDPX*<>"
 """One a detector, each with a colour of its own."""
 
@@ -218,7 +220,7 @@ def draw_roc_panels(path: Path, *, statistics: Statistics, dataset: str, runs: d
                     with np.load(folder / "scores.npz") as stored:
                         pictures.draw_curve(one, stored["score"], stored["is_ood"], detector, linewidth=1.2)
             one.set_title(f"normal: {name}", fontsize=10)
-            one.set_aspect("equal")
+            one.set(aspect="equal", xticks=HALVES, yticks=HALVES)
             if any(normal_class == label for _, normal_class in runs):
                 one.legend(loc="lower right", fontsize=7, frameon=False, handlelength=1)
         axes[0, 0].figure.supxlabel("normal images flagged", fontsize=10)

@@ -20,6 +20,7 @@ from oodbench.datasets import as_float
 from oodbench.datasets.split import selection_split
 from oodbench.detectors.ae import AE
 from oodbench.detectors.base import FitDivergedError
+from oodbench.detectors.memae import MemAE
 from oodbench.detectors.vae import VAE
 from tests.conftest import REPOSITORY
 
@@ -191,15 +192,20 @@ def test_the_defaults_are_the_best_of_the_stored_study(plugins: Plugins, name: s
 
 
 def test_tuning_on_digits_gives_the_chosen_setting_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    stored = tuning.stored_candidates(REPOSITORY / "leaderboard" / "studies" / "digits" / "ae.jsonl")
-    chosen = AE().hyperparameters((1, 8, 8))
-    (begun,) = (candidate.settings for candidate in stored if candidate.number == 0)
-    assert begun != stored[0].settings  # it was not chosen already
-    monkeypatch.setattr(AE, "DEFAULTS", {**AE.DEFAULTS, "tiny": {**AE.DEFAULTS["tiny"], **begun}})
-    given = ["ae", "--dataset", "digits", "--trials", str(len(stored)), "--out", str(tmp_path)]
+    """The study up to the setting that it chose."""
+    stored = tuning.stored_candidates(REPOSITORY / "leaderboard" / "studies" / "digits" / "memae.jsonl")
+    chosen = MemAE().hyperparameters((1, 8, 8))
+    in_order = sorted(stored, key=lambda candidate: candidate.number)[: stored[0].number + 1]
+    assert in_order[0].settings != stored[0].settings  # it was not chosen already
+    monkeypatch.setattr(
+        MemAE, "DEFAULTS", {**MemAE.DEFAULTS, "tiny": {**MemAE.DEFAULTS["tiny"], **in_order[0].settings}}
+    )
+    given = ["memae", "--dataset", "digits", "--trials", str(len(in_order)), "--out", str(tmp_path)]
     result = CliRunner().invoke(app, ["tune", *given])
     assert result.exit_code == 0, result.output
-    again = tuning.stored_candidates(tmp_path / "studies" / "digits" / "ae.jsonl")
-    assert [candidate.settings for candidate in again] == [candidate.settings for candidate in stored]
+    again = tuning.stored_candidates(tmp_path / "studies" / "digits" / "memae.jsonl")
+    assert [candidate.settings for candidate in sorted(again, key=lambda candidate: candidate.number)] == [
+        candidate.settings for candidate in in_order
+    ]
     assert again[0].auroc == pytest.approx(stored[0].auroc, abs=1e-3)
     assert again[0].settings == {parameter: chosen[parameter] for parameter in again[0].settings}

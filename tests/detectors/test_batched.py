@@ -123,8 +123,8 @@ def test_a_last_epoch_that_is_cut_short_is_a_mean_over_what_was_seen(images: lis
 
 
 def test_small_training_sets_are_passed_over_more_often(images: list[Tensor]) -> None:
-    (trained,) = train_together([AE(least_steps=250)], [images[0]])  # 60 epochs by default are 240 steps
-    assert len(trained.history) == 63
+    (trained,) = train_together([AE(least_steps=110)], [images[0]])  # 25 epochs by default are 100 steps
+    assert len(trained.history) == 28
 
 
 def test_no_epochs_leave_the_initial_weights(images: list[Tensor]) -> None:
