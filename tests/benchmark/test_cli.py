@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -190,9 +191,11 @@ def test_as_a_command_in_a_process_of_its_own(tmp_path: Path) -> None:
     """Plain lines where there is no terminal; and help without waiting for torch."""
     program = Path(sys.executable).with_name("bench")
     select = ["--dataset", "digits", "--class", "0", "--detector", "ae", "--set", "ae.epochs=2"]
+    select += ["--set", "ae.channels=[16, 32]"]
     run = subprocess.run([program, "run", *select, "--out", tmp_path], capture_output=True, text=True, check=True)
     assert run.stdout.splitlines()[0] == "1 trials: 0 done already, 1 to run, 1 at a time."
-    assert "[1/1] digits 0 ae@epochs=2 seed 0: AUROC 0." in run.stdout
+    shown = r"^\[1/1\] digits 0 ae@channels=\[16, 32\],epochs=2 seed 0: AUROC [01]\.\d{3}, fitted in"
+    assert re.search(shown, run.stdout, re.MULTILINE)
     assert "\x1b" not in run.stdout
     loaded = "import sys, oodbench.benchmark.cli; print('torch' in sys.modules)"
     assert subprocess.check_output([sys.executable, "-c", loaded], text=True) == "False\n"
