@@ -40,6 +40,9 @@ from oodbench.datasets.split import PROTOCOLS, Split, as_float
 from oodbench.detectors.base import Detector, Monitor
 from oodbench.detectors.batched import Trained, adopt
 
+SCORED_AT_ONCE = 2000
+"""Test images given to a detector at a time; the 10,000 of CIFAR-10 as floats, and what comes of them, take 500 MB."""
+
 
 class Recorder(Monitor):
     """Keeps the history of a fit, and passes it on to a listener and to a trace."""
@@ -242,25 +245,34 @@ def _measure(detector: Detector, split: Split, recorder: Recorder) -> tuple[Resu
     detector.fit(train, monitor=recorder)
     fit_seconds = time.perf_counter() - start - recorder.seconds_watching
     health = detector.health(recorder.validation if recorder.validation is not None else train)
-    del train  # training and test images as floats would take up most of a worker's memory
-    test = as_float(split.test)
-    start = time.perf_counter()
-    scores = detector.score(test)
-    score_seconds = time.perf_counter() - start
-    if scores.shape != (len(test),):
-        raise ValueError(f"score gave shape {tuple(scores.shape)} for {len(test)} images; it must be ({len(test)},).")
+    del train  # images as floats take up much of a worker's memory
+    scores, score_seconds = _score(detector, split.test)
     measured: Result = {
         **detection_metrics(scores.numpy(), split.is_ood.numpy()),
         **_at_threshold(detector, recorder.validation, scores, split.is_ood),
         "fit_seconds": round(fit_seconds, 3),
-        "score_images_per_second": round(len(test) / score_seconds, 1),
+        "score_images_per_second": round(len(split.test) / score_seconds, 1),
         "parameters": detector.parameter_count(),
         "peak_memory_mb": round(peak_memory_mb(), 1),
         "train_images": len(split.train),
-        "test_images": len(test),
+        "test_images": len(split.test),
         "health": health,
     }
     return measured, scores
+
+
+def _score(detector: Detector, images: Tensor) -> tuple[Tensor, float]:
+    """Give the scores of uint8 images, and the seconds that a detector takes for them."""
+    scores, seconds = [], 0.0
+    for given in map(as_float, images.split(SCORED_AT_ONCE)):
+        start = time.perf_counter()
+        scores.append(detector.score(given))
+        seconds += time.perf_counter() - start
+        if scores[-1].shape != (len(given),):
+            raise ValueError(
+                f"score gave shape {tuple(scores[-1].shape)} for {len(given)} images; it must be ({len(given)},)."
+            )
+    return torch.cat(scores), seconds
 
 
 def _at_threshold(detector: Detector, validation: Tensor | None, scores: Tensor, is_ood: Tensor) -> Result:

@@ -219,7 +219,7 @@ def as_float(images: Tensor) -> Tensor:
     Tensor
         float32 (N, C, H, W) in [0, 1].
     """
-    return images.to(torch.float32) / 255
+    return images.to(torch.float32).div_(255)
 
 
 def _shuffled(chosen: Tensor, generator: torch.Generator) -> Tensor:
