@@ -5,8 +5,6 @@ from __future__ import annotations
 import gc
 import json
 import os
-import signal
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,6 +13,7 @@ from rich.console import Console
 from typer.core import TyperGroup
 
 from oodbench.benchmark.errors import CANNOT_WRITE, RunError
+from oodbench.benchmark.interruption import heed_one_interruption, interruption_held_back
 
 if TYPE_CHECKING:
     from oodbench.benchmark.checks import Check
@@ -32,7 +31,7 @@ class Bench(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         """Run a verb."""
-        _heed_one_interruption()
+        heed_one_interruption()
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
@@ -127,11 +126,11 @@ def run(
         )
     if seeds is not None and seed:
         raise UsageError("--seeds says how many and --seed says which: give only one of them.")
-    if scheduler is None:
-        from oodbench.benchmark.processes import start_server
+    from oodbench.benchmark.processes import start_server
 
-        start_server()
-    from oodbench.benchmark import engine, leaderboard
+    start_server()
+    with interruption_held_back():  # torch takes it, while it is imported, for a sign that there is no NumPy
+        from oodbench.benchmark import engine, leaderboard
     from oodbench.benchmark.display import make_display
     from oodbench.benchmark.plan import Plugins, plan, with_size
 
@@ -472,17 +471,6 @@ def _say(text: str, style: str | None = None) -> None:
 
 def _complain(text: str) -> None:
     Console(stderr=True).print(text, highlight=False, markup=False, soft_wrap=True)
-
-
-def _heed_one_interruption() -> None:
-    """Let the first Ctrl-C end the command, and further ones not disturb what is then cleared away."""
-
-    def interrupt(*_: object) -> None:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        raise KeyboardInterrupt
-
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGINT, interrupt)
 
 
 def _is_bad_input(error: ValueError) -> bool:

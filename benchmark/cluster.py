@@ -6,13 +6,13 @@ datasets itself, and sends back the result and, packed, the run folder, which ar
 
 from __future__ import annotations
 
+import asyncio
 import io
 import logging
 import os
 import platform
 import queue
 import shutil
-import signal
 import tarfile
 import tempfile
 import threading
@@ -29,7 +29,9 @@ from filelock import FileLock
 
 from oodbench.benchmark.backend import Backend, Order, Session, WorkerLostError
 from oodbench.benchmark.errors import RunError, UsageError
+from oodbench.benchmark.interruption import interruption_held_back
 from oodbench.benchmark.plan import Trial, file_name
+from oodbench.benchmark.processes import start_server
 from oodbench.benchmark.store import Result, Store, new_folder, remove, write_text
 from oodbench.benchmark.task import Task, execute
 from oodbench.benchmark.trial import Options, describe, failed, finish, identity
@@ -242,19 +244,6 @@ class ClientExecutor(Executor):
             self.client.cancel(list(self.pending))
 
 
-@contextmanager
-def uninterrupted() -> Iterator[None]:
-    """Ignore Ctrl-C until the block ends."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, handler)
-
-
 class ClusterBackend(Backend):
     """The workers of a Dask scheduler.
 
@@ -277,6 +266,7 @@ class ClusterBackend(Backend):
 
     def _connect(self) -> Client:
         try:
+            from dask.config import set as set_config
             from distributed import Client, LocalCluster
         except ImportError as error:
             raise UsageError('--scheduler needs Dask: pip install "oodbench[dask]".') from error
@@ -286,7 +276,9 @@ class ClusterBackend(Backend):
         if kind == "local":
             if not number.isdecimal() or int(number) < 1:
                 raise UsageError(f"--scheduler {self.address}: say how many workers to start, as in local:4.")
-            with uninterrupted():  # the workers inherit it, and leave Ctrl-C to this process
+            start_server()  # before Dask does, who would import less in it
+            forked = set_config({"distributed.worker.multiprocessing-method": "forkserver"})
+            with interruption_held_back(), forked:  # what is half-started cannot be ended
                 self.cluster = LocalCluster(
                     n_workers=int(number),
                     threads_per_worker=1,
@@ -334,7 +326,12 @@ class ClusterBackend(Backend):
         with suppress(Exception):
             self.client.close(timeout=2)
             if self.cluster is not None:
+                self.cluster.sync(self._end_workers)
                 self.cluster.close(timeout=2)
+
+    async def _end_workers(self) -> None:
+        """End the workers that we have started, even in the midst of a trial, for the end of which Dask would wait."""
+        await asyncio.gather(*(nanny.close(timeout=0.5) for nanny in self.cluster.workers.values()))
 
 
 class ClusterSession(Session):

@@ -11,6 +11,20 @@ from typing import Any
 
 PATIENCE = 0.2
 """Seconds that a Ctrl-C waits at most."""
+_heeded = threading.Event()
+
+
+def heed_one_interruption() -> None:
+    """Let the first Ctrl-C end the command, and further ones not disturb what is then cleared away."""
+
+    def interrupt(*_: object) -> None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        _heeded.set()
+        raise KeyboardInterrupt
+
+    _heeded.clear()
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, interrupt)
 
 
 @contextmanager
@@ -37,7 +51,10 @@ def interruption_held_back() -> Iterator[None]:
 def finished_of(futures: Collection[Future[Any]]) -> set[Future[Any]]:
     """Wait until one of some futures is finished, but not longer than `PATIENCE`; give those that are."""
     with interruption_held_back():
-        return wait(futures, timeout=PATIENCE, return_when=FIRST_COMPLETED).done
+        done = wait(futures, timeout=PATIENCE, return_when=FIRST_COMPLETED).done
+    if _heeded.is_set():  # raised where Python does not pass it on: in a callback of the garbage collector, say
+        raise KeyboardInterrupt
+    return done
 
 
 def result_of(future: Future[Any]) -> Any:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import multiprocessing
-from multiprocessing import forkserver
+import signal
+from multiprocessing import forkserver, resource_tracker
 
 # Workers are forked from a server process that has imported everything once and done nothing with it: a fork of this
 # process could inherit locks that other threads hold, and spawned processes would each import torch anew.
@@ -12,5 +13,10 @@ PROCESSES.set_forkserver_preload(["oodbench.benchmark.preload"])
 
 
 def start_server() -> None:
-    """Let the server begin to import; without this it would when the first worker is asked for."""
-    forkserver.ensure_running()
+    """Let the server begin to import, unless it has; Ctrl-C does not reach it, nor what it forks, but this process."""
+    resource_tracker.ensure_running()  # the server would start it, which unblocks the signal
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # which processes inherit
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})

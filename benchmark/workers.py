@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import multiprocessing
 import os
-import signal
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
@@ -21,7 +20,7 @@ from threadpoolctl import threadpool_limits
 
 from oodbench.benchmark.errors import check_room
 from oodbench.benchmark.plan import Plugins, file_name
-from oodbench.benchmark.processes import PROCESSES
+from oodbench.benchmark.processes import PROCESSES, start_server
 from oodbench.benchmark.store import PARTIAL, replacing
 from oodbench.datasets.base import Dataset, Part
 
@@ -63,8 +62,7 @@ def return_freed_memory() -> None:
 
 
 def follow_parent() -> None:
-    """Leave Ctrl-C to the parent process, and do not outlive it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Do not outlive the parent process."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
@@ -98,6 +96,7 @@ def _array(folder: Path, dataset: str, part: str, kind: str) -> Path:
 @contextmanager
 def worker_pool(jobs: int) -> Iterator[ProcessPoolExecutor]:
     """Lend a pool of workers that are killed, not waited for, when something interrupts."""
+    start_server()
     others = set(multiprocessing.active_children())
     pool = ProcessPoolExecutor(jobs, mp_context=PROCESSES, initializer=initialise)
     try:

@@ -15,9 +15,11 @@ import pandas as pd
 import pytest
 import torch
 from numpy.typing import NDArray
+from typer.testing import CliRunner
 
 from oodbench.benchmark import engine, workers
 from oodbench.benchmark.classifier import digest_of
+from oodbench.benchmark.cli import app
 from oodbench.benchmark.display import Display
 from oodbench.benchmark.errors import UsageError
 from oodbench.benchmark.generation import generation_metrics, yardstick_of
@@ -255,26 +257,16 @@ def test_killed_at_any_moment_and_resumed(plugins: Plugins, tmp_path: Path, resu
     assert len(finished) < 4
     for path in finished:
         assert json.loads(path.read_text())["status"] == "done"
-    done = subprocess.run(command(tmp_path, *select), capture_output=True, text=True, check=True)
-    assert f"4 trials: {len(finished)} done already, {4 - len(finished)} to run" in done.stdout
+    _, *words = command(tmp_path, *select)
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 0, done.output
+    assert f"4 trials: {len(finished)} done already, {4 - len(finished)} to run" in done.output
     assert {path: path.stat().st_mtime_ns for path in finished} == finished
     assert len(store.read_all()) == 4
     assert not list(tmp_path.rglob(f"{PARTIAL}*"))
     undisturbed = Trial("digits", "vae", 3, 0, (("epochs", 60),))
     run([undisturbed], plugins, tmp_path / "again")
     assert np.array_equal(scores(tmp_path / "again", undisturbed), scores(tmp_path, undisturbed))
-
-
-def test_interrupted(tmp_path: Path) -> None:
-    more = ["--plugin", str(PLUGIN), "--detector", "test-slow", "--class", "0"]
-    process = subprocess.Popen(command(tmp_path, *more), stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    wait_for(lambda: list(tmp_path.rglob(f"{PARTIAL}*/digits-test-labels.npy")))
-    time.sleep(2)
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=30)
-    assert process.returncode == 130
-    assert errors == "Interrupted. Everything that had finished is stored: the same command goes on from there.\n"
-    assert not list(tmp_path.rglob(f"{PARTIAL}*"))
 
 
 def test_trained_together(plugins: Plugins, tmp_path: Path) -> None:

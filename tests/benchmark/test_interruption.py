@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import threading
 from collections.abc import Iterator
+from concurrent.futures import Future
 
 import pytest
 
-from oodbench.benchmark.interruption import interruption_held_back
+from oodbench.benchmark.interruption import finished_of, heed_one_interruption, interruption_held_back
 
 
 @pytest.fixture(autouse=True)
@@ -50,3 +52,22 @@ def test_another_thread_has_nothing_to_hold_back() -> None:
     thread.start()
     thread.join()
     assert seen == [signal.default_int_handler]
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_what_python_does_not_pass_on_has_its_effect_all_the_same() -> None:
+    """Raised in a callback of the garbage collector, an exception is printed, and gone."""
+    heed_one_interruption()
+    assert finished_of([Future()]) == set()
+
+    def interrupted(phase: str, _: object) -> None:
+        if phase == "start":
+            os.kill(os.getpid(), signal.SIGINT)
+
+    gc.callbacks.append(interrupted)
+    gc.collect()
+    gc.callbacks.remove(interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        finished_of([Future()])
+    heed_one_interruption()  # the next command begins anew
+    assert finished_of([Future()]) == set()

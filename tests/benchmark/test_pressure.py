@@ -7,13 +7,14 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from oodbench.benchmark import errors, leaderboard
+from oodbench.benchmark.cli import app
 from oodbench.benchmark.errors import check_room
 from oodbench.benchmark.plan import Plugins, Trial
 from oodbench.benchmark.store import PARTIAL, Store
@@ -88,16 +89,32 @@ def test_what_lack_of_room_is_told_by(tmp_path: Path, monkeypatch: pytest.Monkey
         check_room(tmp_path / "not there yet", RuntimeError("I/O error"))
 
 
-def test_interrupted_twice(tmp_path: Path) -> None:
-    more = ["--plugin", str(PLUGIN), "--detector", "test-patient", "--set", "test-patient.seconds=60"]
-    process = subprocess.Popen(command(tmp_path, *more), stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    wait_for(lambda: list((tmp_path / "runs" / ".locks").glob("*")) if (tmp_path / "runs").exists() else [])
+def started_alone(words: list[str]) -> subprocess.Popen[str]:
+    """Start a command as a terminal does: it and all that it starts are a group of processes."""
+    return subprocess.Popen(words, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True)
+
+
+def interrupt_three_times(process: subprocess.Popen[str]) -> None:
+    """Press Ctrl-C three times, which reaches the whole group; nobody but the command may say anything."""
     for _ in range(3):
-        process.send_signal(signal.SIGINT)
+        os.killpg(process.pid, signal.SIGINT)
         time.sleep(0.05)
     _, errors = process.communicate(timeout=30)
     assert process.returncode == 130
     assert errors == f"Interrupted. {STORED}"
+
+
+def test_interrupted_while_it_starts(tmp_path: Path) -> None:
+    process = started_alone(command(tmp_path, "--detector", "mean"))
+    time.sleep(1)
+    interrupt_three_times(process)
+
+
+def test_interrupted_twice(tmp_path: Path) -> None:
+    more = ["--plugin", str(PLUGIN), "--detector", "test-patient", "--set", "test-patient.seconds=60"]
+    process = started_alone(command(tmp_path, *more))
+    wait_for(lambda: list((tmp_path / "runs" / ".locks").glob("*")) if (tmp_path / "runs").exists() else [])
+    interrupt_three_times(process)
     assert not list(tmp_path.rglob(f"{PARTIAL}*"))
 
 
@@ -109,19 +126,9 @@ def test_interrupted_twice_on_a_cluster(tmp_path: Path) -> None:
     with started(tmp_path, 1) as cluster:
         for scheduler in ("local:1", cluster.address):
             before = len(list(notes.iterdir()))
-            process = subprocess.Popen(
-                command(out, *more, "--set", "test-patient.seconds=8", "--scheduler", scheduler),
-                stderr=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                text=True,
-            )
+            process = started_alone(command(out, *more, "--set", "test-patient.seconds=6", "--scheduler", scheduler))
             wait_for(lambda before=before: len(list(notes.iterdir())) > before)
-            for _ in range(3):
-                process.send_signal(signal.SIGINT)
-                time.sleep(0.05)
-            _, errors = process.communicate(timeout=30)
-            assert process.returncode == 130
-            assert errors == f"Interrupted. {STORED}"
+            interrupt_three_times(process)
             assert not list(out.rglob("*.json"))
             assert not list(out.rglob(f"{PARTIAL}*"))
         begun = len(list(notes.iterdir()))
@@ -152,8 +159,7 @@ def test_two_runs_at_once_share_the_work(tmp_path: Path) -> None:
     assert len(Store.at(tmp_path / "out").read_all()) == 10
     assert len(list(notes.iterdir())) == 10, "no trial is done twice"
     assert not list(tmp_path.rglob(f"{PARTIAL}*"))
-    check = [str(Path(sys.executable).with_name("bench")), "leaderboard", "--check", "--out", str(tmp_path / "out")]
-    assert subprocess.run(check, capture_output=True, check=False).returncode == 0
+    assert CliRunner().invoke(app, ["leaderboard", "--check", "--out", str(tmp_path / "out")]).exit_code == 0
 
 
 def test_what_another_run_did_is_done_again_if_it_is_of_other_code(plugins: Plugins, tmp_path: Path) -> None:
