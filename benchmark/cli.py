@@ -126,9 +126,10 @@ def run(
         )
     if seeds is not None and seed:
         raise UsageError("--seeds says how many and --seed says which: give only one of them.")
-    from oodbench.benchmark.processes import start_server
+    if scheduler is None or scheduler.startswith("local:"):
+        from oodbench.benchmark.processes import start_server
 
-    start_server()
+        start_server()
     with interruption_held_back():  # torch takes it, while it is imported, for a sign that there is no NumPy
         from oodbench.benchmark import engine, leaderboard
     from oodbench.benchmark.display import make_display

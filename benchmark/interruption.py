@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 PATIENCE = 0.2
-"""Seconds that a Ctrl-C waits at most."""
+"""Seconds that a Ctrl-C waits at most while futures are waited for."""
 _heeded = threading.Event()
 
 

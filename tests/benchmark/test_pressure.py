@@ -94,9 +94,9 @@ def started_alone(words: list[str]) -> subprocess.Popen[str]:
     return subprocess.Popen(words, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True)
 
 
-def interrupt_three_times(process: subprocess.Popen[str]) -> None:
-    """Press Ctrl-C three times, which reaches the whole group; nobody but the command may say anything."""
-    for _ in range(3):
+def interrupt(process: subprocess.Popen[str], times: int) -> None:
+    """Press Ctrl-C, which reaches the whole group; nobody but the command may say anything."""
+    for _ in range(times):
         os.killpg(process.pid, signal.SIGINT)
         time.sleep(0.05)
     _, errors = process.communicate(timeout=30)
@@ -107,14 +107,14 @@ def interrupt_three_times(process: subprocess.Popen[str]) -> None:
 def test_interrupted_while_it_starts(tmp_path: Path) -> None:
     process = started_alone(command(tmp_path, "--detector", "mean"))
     time.sleep(1)
-    interrupt_three_times(process)
+    interrupt(process, times=1)
 
 
 def test_interrupted_twice(tmp_path: Path) -> None:
     more = ["--plugin", str(PLUGIN), "--detector", "test-patient", "--set", "test-patient.seconds=60"]
     process = started_alone(command(tmp_path, *more))
     wait_for(lambda: list((tmp_path / "runs" / ".locks").glob("*")) if (tmp_path / "runs").exists() else [])
-    interrupt_three_times(process)
+    interrupt(process, times=3)
     assert not list(tmp_path.rglob(f"{PARTIAL}*"))
 
 
@@ -128,7 +128,7 @@ def test_interrupted_twice_on_a_cluster(tmp_path: Path) -> None:
             before = len(list(notes.iterdir()))
             process = started_alone(command(out, *more, "--set", "test-patient.seconds=6", "--scheduler", scheduler))
             wait_for(lambda before=before: len(list(notes.iterdir())) > before)
-            interrupt_three_times(process)
+            interrupt(process, times=3)
             assert not list(out.rglob("*.json"))
             assert not list(out.rglob(f"{PARTIAL}*"))
         begun = len(list(notes.iterdir()))

@@ -191,15 +191,21 @@ def test_the_defaults_are_the_best_of_the_stored_study(plugins: Plugins, name: s
     assert best.settings == {parameter: defaults[parameter] for parameter in best.settings}
 
 
-def test_tuning_on_digits_gives_the_same_study_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its beginning: what was the default then, and what it tried next."""
+def test_tuning_on_digits_gives_the_chosen_setting_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The study up to the setting that it chose."""
     stored = tuning.stored_candidates(REPOSITORY / "leaderboard" / "studies" / "digits" / "memae.jsonl")
-    first = sorted(stored, key=lambda candidate: candidate.number)[:3]
-    monkeypatch.setattr(MemAE, "DEFAULTS", {**MemAE.DEFAULTS, "tiny": {**MemAE.DEFAULTS["tiny"], **first[0].settings}})
-    given = ["memae", "--dataset", "digits", "--trials", str(len(first)), "--out", str(tmp_path)]
+    chosen = MemAE().hyperparameters((1, 8, 8))
+    in_order = sorted(stored, key=lambda candidate: candidate.number)[: stored[0].number + 1]
+    assert in_order[0].settings != stored[0].settings  # it was not chosen already
+    monkeypatch.setattr(
+        MemAE, "DEFAULTS", {**MemAE.DEFAULTS, "tiny": {**MemAE.DEFAULTS["tiny"], **in_order[0].settings}}
+    )
+    given = ["memae", "--dataset", "digits", "--trials", str(len(in_order)), "--out", str(tmp_path)]
     result = CliRunner().invoke(app, ["tune", *given])
     assert result.exit_code == 0, result.output
     again = tuning.stored_candidates(tmp_path / "studies" / "digits" / "memae.jsonl")
-    again.sort(key=lambda candidate: candidate.number)
-    assert [candidate.settings for candidate in again] == [candidate.settings for candidate in first]
-    assert [candidate.auroc for candidate in again] == pytest.approx([candidate.auroc for candidate in first], abs=1e-3)
+    assert [candidate.settings for candidate in sorted(again, key=lambda candidate: candidate.number)] == [
+        candidate.settings for candidate in in_order
+    ]
+    assert again[0].auroc == pytest.approx(stored[0].auroc, abs=1e-3)
+    assert again[0].settings == {parameter: chosen[parameter] for parameter in again[0].settings}

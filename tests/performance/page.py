@@ -69,19 +69,8 @@ def _head(results: Results) -> str:
             f"Measured on {about['date']}: {about['processor']}, {about['cores']} cores, {about['memory_gib']} GiB, "
             f"{about['system']}, Python {about['python']}, torch {about['torch']}; load before it began: "
             f"{about['load_before']}. Trials are of class {NORMAL_CLASS} and seed 0 with the default hyperparameters.",
-            *_measured_later(results),
         ]
     )
-
-
-def _measured_later(results: Results) -> list[str]:
-    """Say which rows have been measured anew, after changes that concern no others: they have a date of their own."""
-    later: dict[str, list[str]] = {}
-    for rows in results.topics.values():
-        for row in rows:
-            if "date" in row:
-                later.setdefault(row["date"], []).append(row["what"])
-    return [f"Measured anew on {date}: {'; '.join(names)}." for date, names in later.items()]
 
 
 # ---------------------------------------------------------------------- derived figures
