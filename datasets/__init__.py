@@ -5,6 +5,6 @@ Nothing in here knows of detectors or of the benchmark.
 """
 
 from oodbench.datasets.base import Dataset, DatasetError, Part, register, register_family
-from oodbench.datasets.split import Split, as_float, one_vs_rest
+from oodbench.datasets.components.split import Split, as_float, one_vs_rest
 
 __all__ = ["Dataset", "DatasetError", "Part", "Split", "as_float", "one_vs_rest", "register", "register_family"]

@@ -10,7 +10,7 @@ import torch
 from torchvision.datasets import CIFAR10 as TorchvisionCIFAR10
 
 from oodbench.datasets.base import DatasetError, Part, register
-from oodbench.datasets.files import FilesDataset
+from oodbench.datasets.components.files import FilesDataset
 
 
 @register("cifar10")

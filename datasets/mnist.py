@@ -9,7 +9,7 @@ from torchvision.datasets import MNIST as TorchvisionMNIST
 from torchvision.datasets.mnist import read_image_file, read_label_file
 
 from oodbench.datasets.base import DatasetError, Part, register
-from oodbench.datasets.files import FilesDataset
+from oodbench.datasets.components.files import FilesDataset
 
 
 class IdxDataset(FilesDataset):

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from oodbench.detectors.base import Monitor, Shape, check_images, register
-from oodbench.detectors.networks import pyramid
-from oodbench.detectors.neural import Neural
-from oodbench.detectors.randomness import seeded
+from oodbench.detectors.components.networks import pyramid
+from oodbench.detectors.components.neural import Neural
+from oodbench.detectors.components.randomness import seeded
 
 LEAST_CENTRE = 0.1
 """Of each coordinate of the centre: one near 0 could be met with zero weights (as in the authors' code)."""

@@ -13,8 +13,8 @@ from torch.nn import functional
 from torchvision.models import resnet18
 
 from oodbench.detectors.base import DetectorError, Monitor, Shape, check_images, register
-from oodbench.detectors.neural import Neural
-from oodbench.detectors.randomness import seeded
+from oodbench.detectors.components.neural import Neural
+from oodbench.detectors.components.randomness import seeded
 
 TURNS = 4
 """Rotations by 0, 90, 180 and 270 degrees."""

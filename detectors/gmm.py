@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from oodbench.detectors.base import Monitor, register
-from oodbench.detectors.density import fit_mixture, log_density, sample_mixture
-from oodbench.detectors.projection import Projecting
+from oodbench.detectors.components.density import fit_mixture, log_density, sample_mixture
+from oodbench.detectors.components.projection import Projecting
 
 
 @register("gmm")

@@ -10,7 +10,7 @@ from scipy.optimize import minimize_scalar
 from torch import Tensor
 
 from oodbench.detectors.base import Monitor, register
-from oodbench.detectors.projection import Projecting
+from oodbench.detectors.components.projection import Projecting
 
 LEAST_BANDWIDTH = 1e-3
 QUERIES = 1000

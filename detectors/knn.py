@@ -9,7 +9,7 @@ from sklearn.neighbors import NearestNeighbors
 from torch import Tensor
 
 from oodbench.detectors.base import Monitor, register
-from oodbench.detectors.projection import Projecting
+from oodbench.detectors.components.projection import Projecting
 
 
 @register("knn")

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from oodbench.detectors.ae import AE
 from oodbench.detectors.base import register
-from oodbench.detectors.memory import MemoryAugmented
-from oodbench.detectors.settings import defaults_beside
+from oodbench.detectors.components.memory import MemoryAugmented
+from oodbench.detectors.components.settings import defaults_beside
 
 
 @register("memae")

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from oodbench.detectors.base import register
-from oodbench.detectors.memory import MemoryAugmented
-from oodbench.detectors.settings import defaults_beside
+from oodbench.detectors.components.memory import MemoryAugmented
+from oodbench.detectors.components.settings import defaults_beside
 from oodbench.detectors.vae import VAE
 
 

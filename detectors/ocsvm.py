@@ -10,8 +10,8 @@ from sklearn.svm import OneClassSVM
 from torch import Tensor
 
 from oodbench.detectors.base import Monitor, register
-from oodbench.detectors.projection import Projecting
-from oodbench.detectors.randomness import seeded
+from oodbench.detectors.components.projection import Projecting
+from oodbench.detectors.components.randomness import seeded
 
 BATCH = 1000
 """Images scored at a time: the kernel of them all and the support vectors would take up most of the memory."""

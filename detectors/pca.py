@@ -7,7 +7,7 @@ from typing import Self
 from torch import Tensor
 
 from oodbench.detectors.base import Monitor, register
-from oodbench.detectors.projection import Projecting
+from oodbench.detectors.components.projection import Projecting
 
 
 @register("pca")

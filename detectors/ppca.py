@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from oodbench.detectors.base import Monitor, register
-from oodbench.detectors.projection import Projecting
+from oodbench.detectors.components.projection import Projecting
 
 LEAST_VARIANCE = 1e-6
 

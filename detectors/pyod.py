@@ -19,8 +19,8 @@ import torch
 from torch import Tensor
 
 from oodbench.detectors.base import Detector, DetectorError, Monitor, Shape, check_images, register_family
-from oodbench.detectors.projection import Projecting
-from oodbench.detectors.randomness import seeded
+from oodbench.detectors.components.projection import Projecting
+from oodbench.detectors.components.randomness import seeded
 
 SEED = "random_state"
 

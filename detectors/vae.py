@@ -9,9 +9,9 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from oodbench.detectors.autoencoder import Autoencoder, Pass
 from oodbench.detectors.base import DetectorError, Shape, register
-from oodbench.detectors.settings import defaults_beside
+from oodbench.detectors.components.autoencoder import Autoencoder, Pass
+from oodbench.detectors.components.settings import defaults_beside
 
 
 @register("vae")

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from oodbench.benchmark.cli import app
+from oodbench.benchmark.cli.app import app
 from tests.conftest import REPOSITORY
 from tests.performance.page import page
 from tests.performance.results import Results

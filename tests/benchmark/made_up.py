@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from oodbench.benchmark.store import SCHEMA, Result
+from oodbench.benchmark.results.store import SCHEMA, Result
 
 
 def result(

@@ -16,7 +16,7 @@ import torch
 from torchvision.datasets import CIFAR10 as TorchvisionCIFAR10
 from torchvision.datasets import MNIST as TorchvisionMNIST
 
-from oodbench.benchmark.plan import Plugins
+from oodbench.benchmark.plugins import Plugins
 from oodbench.datasets import DatasetError
 from oodbench.datasets.cifar10 import CIFAR10
 from oodbench.datasets.digits import Digits

@@ -17,8 +17,9 @@ from sklearn.svm import OneClassSVM
 from torch import Tensor
 
 from oodbench.detectors.complexity import Complexity, png_sizes
+from oodbench.detectors.components.density import log_density
+from oodbench.detectors.components.projection import Projecting
 from oodbench.detectors.deepsvdd import LEAST_CENTRE, DeepSVDD
-from oodbench.detectors.density import log_density
 from oodbench.detectors.geotrans import GeoTrans, shifted
 from oodbench.detectors.gmm import GMM
 from oodbench.detectors.iforest import IForest, unfinished
@@ -28,7 +29,6 @@ from oodbench.detectors.mean import Mean
 from oodbench.detectors.ocsvm import OCSVM
 from oodbench.detectors.pca import PCA
 from oodbench.detectors.ppca import PPCA
-from oodbench.detectors.projection import Projecting
 from tests.conftest import blobs
 
 IMAGES, NEW = blobs(120, (1, 10, 10)), blobs(30, (1, 10, 10), seed=1)

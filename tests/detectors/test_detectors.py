@@ -12,7 +12,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
-from oodbench.benchmark.plan import Plugins
+from oodbench.benchmark.plugins import Plugins
 from oodbench.datasets import as_float, one_vs_rest
 from oodbench.detectors import Detector, DetectorError, FitDivergedError, Monitor
 from oodbench.detectors.ae import AE

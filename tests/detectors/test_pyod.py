@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-from oodbench.benchmark.checks import outcomes
-from oodbench.benchmark.detector_checks import CHECKS, Specimen
+from oodbench.benchmark.checks.check import outcomes
+from oodbench.benchmark.checks.detector import CHECKS, Specimen
 from oodbench.benchmark.errors import UsageError
-from oodbench.benchmark.fingerprint import fingerprint
-from oodbench.benchmark.plan import Plugins, plan
+from oodbench.benchmark.plugins import Plugins
+from oodbench.benchmark.results.fingerprint import fingerprint
+from oodbench.benchmark.trials import plan
 from oodbench.detectors import DetectorError
 from oodbench.detectors.pyod import pyod
 from tests.conftest import blobs

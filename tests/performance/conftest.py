@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from threadpoolctl import threadpool_limits
 
-from oodbench.benchmark.plan import Plugins
-from oodbench.benchmark.workers import plugins_of, shared_arrays
+from oodbench.benchmark.plugins import Plugins
+from oodbench.benchmark.running.workers import plugins_of, shared_arrays
 from tests.conftest import REPOSITORY
 from tests.performance.page import write_page
 from tests.performance.results import Results, machine

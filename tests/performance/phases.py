@@ -12,11 +12,13 @@ from typing import Any, ParamSpec, TypeVar
 import numpy as np
 import pytest
 
-from oodbench.benchmark import pictures, samples, trial, yardsticks
-from oodbench.benchmark.classifier import Classifier
-from oodbench.datasets import split
-from oodbench.detectors import autoencoder, neural
+from oodbench.benchmark.evaluation import samples, yardsticks
+from oodbench.benchmark.evaluation.classifier import Classifier
+from oodbench.benchmark.reporting import pictures
+from oodbench.benchmark.running import trial
+from oodbench.datasets.components import split
 from oodbench.detectors.base import Detector
+from oodbench.detectors.components import autoencoder, neural
 
 P = ParamSpec("P")
 T = TypeVar("T")

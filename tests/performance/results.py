@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from oodbench.benchmark.trial import environment
+from oodbench.benchmark.running.trial import environment
 
 TOPICS = ("epochs", "scoring", "trials", "phases", "arithmetic", "start-up", "memory", "scaling", "whole runs")
 Row = dict[str, Any]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from oodbench.benchmark.plan import Plugins
+from oodbench.benchmark.plugins import Plugins
 from tests.performance.commands import WORKERS, Command, Memory
 from tests.performance.page import ALL, DIGITS, FIRST_LOOK, HELP, LIST, SECOND_LOOK
 from tests.performance.results import Results

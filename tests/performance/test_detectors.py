@@ -9,11 +9,12 @@ import pytest
 import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from oodbench.benchmark.plan import Plugins, Trial
-from oodbench.benchmark.trial import make_detector
-from oodbench.benchmark.workers import shared_part
-from oodbench.datasets.split import as_float, one_vs_rest
-from oodbench.detectors.autoencoder import Autoencoder
+from oodbench.benchmark.plugins import Plugins
+from oodbench.benchmark.running.trial import make_detector
+from oodbench.benchmark.running.workers import shared_part
+from oodbench.benchmark.trials import Trial
+from oodbench.datasets.components.split import as_float, one_vs_rest
+from oodbench.detectors.components.autoencoder import Autoencoder
 from tests.performance.arithmetic import operations_per_epoch, operations_per_second
 from tests.performance.page import BENCHMARK, PLAIN, PLAIN_ONE_THREAD
 from tests.performance.results import Results

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from oodbench.benchmark import yardsticks
-from oodbench.benchmark.plan import Plugins, Trial
-from oodbench.benchmark.store import Result, Store
-from oodbench.benchmark.trial import Options, run_trial
-from oodbench.benchmark.workers import plugins_of, shared_part
+from oodbench.benchmark.evaluation import yardsticks
+from oodbench.benchmark.plugins import Plugins
+from oodbench.benchmark.results.store import Result, Store
+from oodbench.benchmark.running.trial import Options, run_trial
+from oodbench.benchmark.running.workers import plugins_of, shared_part
+from oodbench.benchmark.trials import Trial
 from tests.performance.phases import REST, watch
 from tests.performance.results import Results
 from tests.performance.settings import NORMAL_CLASS, Cell, Settings

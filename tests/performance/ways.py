@@ -16,9 +16,9 @@ from torch.utils.data import DataLoader, Subset
 from torchvision.datasets import CIFAR10, MNIST
 from torchvision.transforms import ToTensor
 
-from oodbench.detectors.autoencoder import Autoencoder
 from oodbench.detectors.base import Monitor
-from oodbench.detectors.training import bfloat16_pays, train
+from oodbench.detectors.components.autoencoder import Autoencoder
+from oodbench.detectors.components.training import bfloat16_pays, train
 
 TORCH_THREADS = torch.get_num_threads()
 """What torch takes unless it is told otherwise."""

@@ -1,0 +1,1 @@
+"""The command ``bench``: one file a group of verbs, and what the terminal shows. No logic."""

@@ -1,0 +1,178 @@
+"""What a run shows: a live view on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import deque
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from oodbench.benchmark.results.store import Result
+from oodbench.benchmark.trials import Trial
+
+LAST = 8
+"""Results that the live view keeps in sight."""
+
+
+class Display:
+    """Shows nothing; the base of those that do."""
+
+    def begin(self, total: int, todo: int, stale: int, jobs: int) -> None:
+        """Say what will be done: of `total` trials `todo`, `stale` of them anew, `jobs` at a time."""
+
+    def remark(self, text: str) -> None:
+        """Say what users should know of the data, or of where trials run."""
+
+    def progress(self, trial: Trial, step: int, steps: int) -> None:
+        """Take note of how far a trial is; step 0 is its beginning."""
+
+    def finished(self, trial: Trial, result: Result) -> None:
+        """Take note of a result."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop showing."""
+
+
+class LineDisplay(Display):
+    """A line for each result, with the time left.
+
+    Parameters
+    ----------
+    console : Console
+        Where to.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.todo = self.jobs = self.count = 0
+        self.started: dict[Trial, float] = {}
+        self.share: dict[Trial, float] = {}
+        self.durations: list[float] = []
+
+    def begin(self, total: int, todo: int, stale: int, jobs: int) -> None:
+        """Print the plan."""
+        self.todo, self.jobs = todo, jobs
+        done = total - todo
+        parts = [f"{total} trials: {done} done already, {todo} to run"]
+        if stale:
+            parts.append(f" ({stale} of them stale: stored by other code or settings)")
+        if todo:
+            parts.append(f", {jobs} at a time")
+        self.console.print("".join(parts) + ".", highlight=False, soft_wrap=True)
+
+    def remark(self, text: str) -> None:
+        """Print the remark."""
+        self.console.print(text, style="yellow", highlight=False, markup=False, soft_wrap=True)
+
+    def progress(self, trial: Trial, step: int, steps: int) -> None:
+        """Remember when a trial began and how far it is."""
+        if step == 0 or trial not in self.started:
+            self.started[trial] = time.monotonic()
+        self.share[trial] = step / steps
+
+    def finished(self, trial: Trial, result: Result) -> None:
+        """Print the result."""
+        self._note(trial)
+        line = f"[{self.count:>{len(str(self.todo))}}/{self.todo}] {describe(trial, result)}"
+        left = self.time_left()
+        self.console.print(line + (f"   {left} left" if left else ""), highlight=False, markup=False, soft_wrap=True)
+
+    def time_left(self) -> str:
+        """Estimate from the trials so far, which are mixed like those to come; empty if nothing is known or left."""
+        remaining = self.todo - self.count - sum(self.share.values())
+        if not self.durations or self.todo == self.count:
+            return ""
+        return duration(max(remaining, 0) * sum(self.durations) / len(self.durations) / self.jobs)
+
+    def _note(self, trial: Trial) -> None:
+        self.count += 1
+        self.share.pop(trial, None)
+        if trial in self.started:
+            self.durations.append(time.monotonic() - self.started.pop(trial))
+
+
+class LiveDisplay(LineDisplay):
+    """A view of all trials with the time left, what each process is at, and the last results."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(console)
+        self.last: deque[Text] = deque(maxlen=LAST)
+        self.live = Live(console=console, get_renderable=self.render, refresh_per_second=4, transient=True)
+
+    def __enter__(self) -> Self:
+        self.live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Leave the last results on the screen."""
+        self.live.stop()
+        for line in self.last:
+            self.console.print(line)
+
+    def finished(self, trial: Trial, result: Result) -> None:
+        """Add the result to the last ones."""
+        self._note(trial)
+        self.last.append(Text(describe(trial, result), style="red" if result["status"] == "failed" else ""))
+
+    def render(self) -> RenderableType:
+        """Draw the view."""
+        table = Table.grid(padding=(0, 2))
+        left = self.time_left()
+        table.add_row(
+            "all trials",
+            ProgressBar(self.todo, self.count + sum(self.share.values()), width=40),
+            f"{self.count}/{self.todo}",
+            f"{left} left" if left else "",
+        )
+        for trial, begun in self.started.items():
+            share = self.share.get(trial, 0.0)
+            table.add_row(
+                str(trial),
+                ProgressBar(1.0, share, width=40),
+                f"{share:.0%}",
+                duration(time.monotonic() - begun),
+            )
+        return Group(*self.last, table)
+
+
+def make_display(console: Console) -> Display:
+    """Choose a live view for a terminal, and plain lines for everything else."""
+    return LiveDisplay(console) if console.is_terminal else LineDisplay(console)
+
+
+def describe(trial: Trial, result: Result) -> str:
+    """Give a result as one line."""
+    name = f"{trial.dataset} {result.get('class_name', trial.normal_class)} {trial.label} seed {trial.seed}"
+    if result["status"] == "failed":
+        return f"{name}: FAILED, {result['error']}"
+    return f"{name}: AUROC {result['auroc']:.3f}, fitted in {duration(result['fit_seconds'])}"
+
+
+def or_dash(value: float | None, form: str) -> str:
+    """Give a figure, or a dash where there is none."""
+    return "—" if value is None or math.isnan(value) else form.format(value)
+
+
+def duration(seconds: float) -> str:
+    """Give a time in the unit that suits it."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    if seconds < 6000:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"

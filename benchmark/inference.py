@@ -1,0 +1,163 @@
+"""Scores of anybody's images by a stored model, and whether they are in or out of distribution."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from oodbench.benchmark.capabilities import can_sample
+from oodbench.benchmark.errors import UsageError
+from oodbench.benchmark.files import write_text
+from oodbench.benchmark.plugins import Plugins
+from oodbench.benchmark.reporting import pictures
+from oodbench.benchmark.results.store import Store, read_card
+from oodbench.benchmark.trials import Trial
+from oodbench.datasets.components.split import as_float
+from oodbench.datasets.folder import UNREADABLE, images_in, read_image
+
+DRAWN = 96
+"""Images in the picture of a ranking."""
+
+
+def score_images(folder: Path, images: Sequence[Path], plugins: Plugins) -> pd.DataFrame:
+    """Score image files by a stored model.
+
+    Parameters
+    ----------
+    folder : Path
+        A run folder.
+    images : sequence of Path
+        Files, in any format, size and mode that Pillow reads, and folders of them.
+    plugins : Plugins
+        Where the model's detector is found.
+
+    Returns
+    -------
+    DataFrame
+        A row each image, most out-of-distribution first: ``image`` (path), ``score``, and ``verdict``: "in", "out", or
+        "unreadable" with no score. Without a threshold the verdict is empty. The threshold is in ``attrs``.
+
+    Raises
+    ------
+    UsageError
+        The folder holds no model, a path does not exist, or there are no images.
+    """
+    card = read_card(folder)
+    detector = plugins.detectors[card["detector"]].load(folder)
+    channels, height, width = card["shape"]
+    paths = _files(images)
+    pixels, read = [], []
+    for path in paths:
+        try:
+            pixels.append(read_image(path, (channels, height, width)))
+        except UNREADABLE:
+            continue
+        read.append(path)
+    if not read:
+        raise UsageError(f"None of {len(paths)} files can be read as an image, {paths[0]} for example.")
+    scores = detector.score(as_float(torch.from_numpy(np.stack(pixels)))).double().numpy()
+    threshold = card["threshold"]["value"] if card["threshold"] else None
+    verdicts = np.where(scores > threshold, "out", "in") if threshold is not None else ""
+    table = pd.DataFrame({"image": list(map(str, read)), "score": scores, "verdict": verdicts})
+    lost = pd.DataFrame({"image": [str(path) for path in paths if path not in set(read)], "verdict": "unreadable"})
+    table = pd.concat([table.sort_values("score", ascending=False, kind="stable"), lost], ignore_index=True)
+    table.attrs.update(card)
+    return table
+
+
+def write_scores(table: pd.DataFrame, output: Path) -> None:
+    """Write scores as a CSV file; raises UsageError if it cannot be written."""
+    try:
+        write_text(output, table.to_csv(index=False, lineterminator="\n"))
+    except OSError as error:
+        raise UsageError(f"{output} cannot be written ({error.strerror}): name another file with --output.") from error
+
+
+def draw_ranking(table: pd.DataFrame, output: Path) -> None:
+    """Draw images that were scored, most normal first, framed blue (in) or red (out), with their scores.
+
+    Of more than 96, so many at even distances in the ranking.
+
+    Parameters
+    ----------
+    table : DataFrame
+        From `score_images`.
+    output : Path
+        A PNG.
+
+    Raises
+    ------
+    UsageError
+        The picture cannot be written.
+    """
+    every = table[table["score"].notna()].iloc[::-1]
+    ranked = every.iloc[np.linspace(0, len(every) - 1, min(len(every), DRAWN)).round().astype(int)]
+    count = f"{len(ranked)} of {len(every)} images" if len(ranked) < len(every) else f"{len(every)} images"
+    shape = table.attrs["shape"]
+    pixels = np.stack([read_image(Path(path), (3, *shape[1:])) for path in ranked["image"]])
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        pictures.draw_ranking(
+            output,
+            as_float(torch.from_numpy(pixels)),
+            ranked["score"].tolist(),
+            [verdict == "out" for verdict in ranked["verdict"]],
+            f"{count}, most normal first, with their scores (red: out)",
+        )
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{output} cannot be written as a picture ({error}): name a .png file with --plot.") from error
+
+
+def _files(images: Sequence[Path]) -> list[Path]:
+    found: list[Path] = []
+    for path in images:
+        if not path.exists():
+            raise UsageError(f"There is no file or folder {path}: name images, or folders of images.")
+        found += images_in(path) if path.is_dir() else [path]
+    if not found:
+        raise UsageError(f"There are no images in {', '.join(map(str, images))}.")
+    return list(dict.fromkeys(found))
+
+
+def sample_stored(trial: Trial, plugins: Plugins, store: Store, *, n: int, seed: int, output: Path) -> None:
+    """Draw images from the model that a trial left, and save them as one grid.
+
+    Parameters
+    ----------
+    trial : Trial
+        Whose model.
+    plugins : Plugins
+        Where its detector is found.
+    store : Store
+        Where its run folder lies.
+    n : int
+        How many images.
+    seed : int
+        Of the drawing.
+    output : Path
+        A PNG.
+
+    Raises
+    ------
+    UsageError
+        The detector cannot sample, its model is not there, or the picture cannot be written.
+    """
+    detector = plugins.detectors[trial.detector]
+    if not can_sample(detector):
+        raise UsageError(f"{trial.detector} cannot sample; `bench list` shows which detectors can.")
+    folder = store.run_folder(trial)
+    if not (folder / "model.json").is_file():
+        command = trial.command(plugins.datasets[trial.dataset].class_names[trial.normal_class])
+        raise UsageError(f"There is no stored model in {folder}: run `{command} --force` to make it.")
+    samples = detector.load(folder).sample(n, generator=torch.Generator().manual_seed(seed))
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        pictures.save_grid(output, samples)
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            f"{output} cannot be written as a picture ({error}): name a .png file with --output."
+        ) from error

@@ -1,0 +1,1 @@
+"""oodbench: which out-of-distribution detector is better, fast and honestly."""

@@ -1,0 +1,1 @@
+"""Hyperparameters chosen on training images alone, and what each part of a method contributes."""

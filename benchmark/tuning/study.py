@@ -1,0 +1,440 @@
+"""``bench tune``: hyperparameters chosen on training images alone.
+
+A candidate is judged by the AUROC of held-out normal training images against training images of the other classes, as
+a mean over all classes: one setting for all of them. The test part is never read. Optuna (Akiba et al., KDD 2019)
+proposes candidates, of the values that a detector names in `Detector.SEARCH`, and keeps the study.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from copy import copy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from filelock import Timeout
+from sklearn.metrics import roc_auc_score
+from torch import Tensor
+
+from oodbench.benchmark.errors import UsageError
+from oodbench.benchmark.evaluation.health import symptoms
+from oodbench.benchmark.files import file_name, write_text
+from oodbench.benchmark.plugins import Plugins
+from oodbench.benchmark.results.fingerprint import fingerprint
+from oodbench.benchmark.results.store import Store
+from oodbench.benchmark.running.device import choose_device
+from oodbench.benchmark.running.interruption import interruption_held_back, result_of
+from oodbench.benchmark.running.trial import make_detector
+from oodbench.benchmark.running.workers import plugins_of, shared_arrays, shared_part, worker_pool
+from oodbench.benchmark.trials import Trial
+from oodbench.datasets.base import Dataset
+from oodbench.datasets.components.split import as_float, selection_split
+from oodbench.detectors.base import Detector, FitDivergedError
+from oodbench.detectors.components.neural import Neural
+from oodbench.detectors.components.presets import kind_of
+from oodbench.detectors.components.settings import settings_file
+
+if TYPE_CHECKING:
+    from optuna import Study
+    from optuna.storages import BaseStorage
+    from optuna.trial import FrozenTrial
+
+Settings = Mapping[str, Any]
+Judge = Callable[..., Iterator["Judgement"]]
+"""Judges a setting (and ``rescored`` ones, see `Task`), class by class."""
+
+AT_RANDOM = 5
+"""Candidates, before others are proposed in their light, and given up."""
+CLASSES_BEFORE_PRUNING = 2
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A setting that was tried.
+
+    Attributes
+    ----------
+    number : int
+        From 0, in the order of trying; 0 are the defaults.
+    settings : mapping
+        Hyperparameters by name.
+    auroc : float or None
+        Mean over all classes; None where it was given up.
+    verdict : str
+        In words: the AUROC, or why it was given up.
+    """
+
+    number: int
+    settings: Settings
+    auroc: float | None
+    verdict: str
+
+    def __str__(self) -> str:
+        """AUROC or verdict, and the setting."""
+        return f"{self.verdict}  {', '.join(f'{name} {value}' for name, value in self.settings.items())}"
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What a setting came to on one class.
+
+    Attributes
+    ----------
+    auroc : float
+        Of held-out normal training images against training images of the other classes.
+    rescored : tuple of float
+        The same of the trained detector with each of the task's `rescored` settings.
+    symptoms : list of str
+        What is wrong with the trained model; see `oodbench.benchmark.evaluation.health`.
+    """
+
+    auroc: float
+    rescored: tuple[float, ...] = ()
+    symptoms: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Task:
+    """All that a worker process needs to know to judge a setting by one class.
+
+    What it has in `rescored` are settings that change nothing but how a trained detector scores.
+    """
+
+    trial: Trial
+    plugin_files: tuple[Path, ...]
+    arrays: Path
+    device: str
+    rescored: tuple[Settings, ...] = ()
+
+
+def tune(
+    detector: str,
+    dataset: str,
+    plugins: Plugins,
+    store: Store,
+    *,
+    trials: int,
+    data: Path,
+    jobs: int | None = None,
+    device: str = "auto",
+    listener: Callable[[Candidate], None] = lambda _: None,
+) -> list[Candidate]:
+    """Try settings of a detector on a dataset until a number of them has been tried; go on where a study stands.
+
+    Parameters
+    ----------
+    detector, dataset : str
+        Registered names.
+    plugins : Plugins
+        Where they are found.
+    store : Store
+        In whose leaderboard folder the study is kept.
+    trials : int
+        How many settings, those of earlier calls included.
+    data : Path
+        Where datasets lie.
+    jobs : int, optional
+        Worker processes; by default one a core.
+    device : str
+        ``auto``, ``cpu`` or ``cuda``.
+    listener : callable, optional
+        Hears of each candidate that has been tried.
+
+    Returns
+    -------
+    list of Candidate
+        All of the study, best first.
+
+    Raises
+    ------
+    UsageError
+        The detector has nothing to choose, every setting was given up, or optuna is not installed.
+    DatasetError
+        The dataset cannot be had.
+    """
+    cls, of_dataset = plugins.detectors[detector], plugins.datasets[dataset]
+    if not cls.SEARCH:
+        raise UsageError(f"{cls.name} names no hyperparameters to choose: give its class a SEARCH.")
+    _optuna()
+    path = study_path(store, of_dataset, cls)
+    store.prepare()
+    try:  # what another call is trying would be taken for interrupted
+        alone = store.lock(f"studies/{path.parent.name}/{path.name}").acquire(timeout=0)
+    except Timeout as error:
+        raise UsageError(f"{cls.name} is being tuned on {of_dataset.name} already: wait until it is done.") from error
+    with alone, judging(cls, of_dataset, plugins, store, data=data, jobs=jobs, device=device) as judge:
+        study = _study(cls, of_dataset, path)
+        _search(study, cls.SEARCH, trials, judge, listener)
+    candidates = _ranked(study)
+    if candidates[0].auroc is None:
+        raise UsageError(f"None of {len(candidates)} settings could be judged. The first: {candidates[0].verdict}")
+    return candidates
+
+
+@contextmanager
+def judging(
+    detector: type[Detector],
+    dataset: type[Dataset],
+    plugins: Plugins,
+    store: Store,
+    *,
+    data: Path,
+    jobs: int | None = None,
+    device: str = "auto",
+) -> Iterator[Judge]:
+    """Lend a judge of a detector's settings, with one seed, on a dataset; see `tune` for the other parameters."""
+    store.prepare()
+    device, source = choose_device(device), dataset(data)
+    with (
+        shared_arrays([source], store.runs, parts=("train",)) as arrays,
+        worker_pool(jobs or os.cpu_count() or 1) as pool,
+    ):
+
+        def judge(settings: Settings, rescored: Sequence[Settings] = (), seed: int = 0) -> Iterator[Judgement]:
+            changes = tuple(sorted(settings.items()))
+            classes = [Trial(dataset.name, detector.name, label, seed, changes) for label in dataset.normal_classes()]
+            tasks = [Task(trial, plugins.files, arrays, device, tuple(rescored)) for trial in classes]
+            with interruption_held_back():
+                futures = [pool.submit(judge_by_class, task) for task in tasks]
+            try:
+                for future in futures:
+                    yield result_of(future)
+            finally:
+                for future in futures:
+                    future.cancel()
+
+        yield judge
+
+
+def stored_candidates(path: Path) -> list[Candidate]:
+    """Read the latest study in a journal.
+
+    Parameters
+    ----------
+    path : Path
+        See `study_path`.
+
+    Returns
+    -------
+    list of Candidate
+        Best first.
+
+    Raises
+    ------
+    UsageError
+        There is none, or optuna is not installed.
+    """
+    if not path.is_file():
+        raise UsageError(f"There is no study {path}: run `bench tune` first.")
+    optuna, storage = _optuna(), _journal(path)
+    (*_, latest) = optuna.get_all_study_names(storage)
+    return _ranked(optuna.load_study(study_name=latest, storage=storage))
+
+
+def judge_by_class(task: Task) -> Judgement:
+    """Train on one class, and tell held-out training images of it from training images of the others.
+
+    Parameters
+    ----------
+    task : Task
+        Which.
+
+    Returns
+    -------
+    Judgement
+
+    Raises
+    ------
+    FitDivergedError
+        The training diverged.
+    """
+    split = selection_split(shared_part(task.arrays, task.trial.dataset, "train"), task.trial.normal_class)
+    detector = make_detector(plugins_of(task.plugin_files), task.trial, task.device).fit(as_float(split.train))
+    test = as_float(split.test)
+
+    def auroc(judged: Detector) -> float:
+        return float(roc_auc_score(split.is_ood, judged.score(test)))
+
+    return Judgement(
+        auroc=auroc(detector),
+        rescored=tuple(auroc(_rescored(detector, changes, test)) for changes in task.rescored),
+        symptoms=symptoms(detector.health(as_float(split.validation))),
+    )
+
+
+def _rescored(detector: Detector, changes: Settings, images: Tensor) -> Detector:
+    """Give a trained detector of images (N, C, H, W) that scores by other settings."""
+    changed: Detector = copy(detector).set_params(**changes)
+    channels, height, width = images.shape[1:]
+    if isinstance(changed, Neural):
+        changed.settings_ = changed.hyperparameters((channels, height, width))
+    return changed
+
+
+def study_path(store: Store, dataset: type[Dataset], detector: type[Detector]) -> Path:
+    """Where the study of a detector on a dataset is kept: a journal of Optuna's, a JSON object a line."""
+    return store.leaderboard / "studies" / file_name(dataset.name) / f"{file_name(detector.name)}.jsonl"
+
+
+def check_writable(detector: type[Detector]) -> Path:
+    """Give the file that a detector's default hyperparameters lie in.
+
+    Raises
+    ------
+    UsageError
+        They lie in its code.
+    """
+    path = settings_file(inspect.getfile(detector))
+    if not path.is_file():
+        raise UsageError(
+            f"The defaults of {detector.name} stand in its code, not in {path.name} beside it: without "
+            f"--write, the best setting is shown, and you can put it there."
+        )
+    return path
+
+
+def write_defaults(detector: type[Detector], dataset: type[Dataset], settings: Settings) -> Path:
+    """Make a setting the detector's default for images such as the dataset's.
+
+    Parameters
+    ----------
+    detector, dataset : type
+        Whose.
+    settings : mapping
+        Hyperparameters by name.
+
+    Returns
+    -------
+    Path
+        The file that was changed.
+
+    Raises
+    ------
+    UsageError
+        The detector's defaults lie in its code.
+    """
+    path = check_writable(detector)
+    defaults = json.loads(path.read_text(encoding="utf-8"))
+    defaults[kind_of(dataset.shape)].update(settings)
+    write_text(path, json.dumps(defaults, indent=2) + "\n")
+    return path
+
+
+# ---------------------------------------------------------------------- the study
+
+
+def _optuna() -> Any:
+    try:
+        import optuna
+    except ImportError as error:
+        raise UsageError('Tuning needs optuna: pip install "oodbench[tune]".') from error
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    return optuna
+
+
+def _journal(path: Path) -> BaseStorage:
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend
+
+    return JournalStorage(JournalFileBackend(str(path)))
+
+
+def _study(detector: type[Detector], dataset: type[Dataset], path: Path) -> Study:
+    """Open the study of today's code, or begin it with the defaults."""
+    optuna = _optuna()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    study: Study = optuna.create_study(
+        storage=_journal(path),
+        study_name=f"{detector.name} on {dataset.name}, code {fingerprint(detector)}",
+        direction="maximize",
+        load_if_exists=True,
+        pruner=optuna.pruners.MedianPruner(AT_RANDOM, CLASSES_BEFORE_PRUNING),
+    )
+    if not study.trials:
+        defaults = detector().hyperparameters(dataset.shape)
+        study.enqueue_trial({name: defaults[name] for name in detector.SEARCH})
+    return study
+
+
+def _search(
+    study: Study,
+    choices: Mapping[str, Sequence[Any]],
+    trials: int,
+    judge: Judge,
+    listener: Callable[[Candidate], None],
+) -> None:
+    """Try candidates until there are enough; the same ones, whether or not something interrupts in between."""
+    import optuna
+    from optuna.trial import TrialState
+
+    for interrupted in study.get_trials(states=[TrialState.RUNNING]):
+        study.tell(interrupted.number, state=TrialState.FAIL)
+    known = {_key(trial.params): trial for trial in _finished(study)}
+    while (done := len(_finished(study))) < trials:
+        study.sampler = optuna.samplers.TPESampler(seed=done, n_startup_trials=AT_RANDOM)
+        trial = study.ask()
+        settings = {name: trial.suggest_categorical(name, values) for name, values in choices.items()}
+        earlier = known.get(_key(settings))
+        finished = _try(study, trial, settings, judge) if earlier is None else _tell_again(study, trial, earlier)
+        known.setdefault(_key(settings), finished)
+        listener(_candidate(finished))
+
+
+def _try(study: Study, trial: Any, settings: Settings, judge: Judge) -> FrozenTrial:
+    """Judge a candidate class by class.
+
+    It is given up where the classes so far are below others' median, and where a model is sick: it may tell images
+    apart all the same, and would have nothing to sample.
+    """
+    from optuna.trial import TrialState
+
+    found: list[float] = []
+    try:
+        for judgement in judge(settings):
+            if judgement.symptoms:
+                trial.set_user_attr("cause", f"sick: {'; '.join(judgement.symptoms)}")
+                return study.tell(trial, state=TrialState.PRUNED)
+            found.append(judgement.auroc)
+            trial.report(float(np.mean(found)), step=len(found))
+            if trial.should_prune():
+                trial.set_user_attr("cause", f"{np.mean(found):.4f} after {len(found)} classes")
+                return study.tell(trial, state=TrialState.PRUNED)
+    except FitDivergedError as error:
+        trial.set_user_attr("cause", str(error))
+        return study.tell(trial, state=TrialState.PRUNED)
+    trial.set_user_attr("by_class", found)
+    return study.tell(trial, float(np.mean(found)))
+
+
+def _tell_again(study: Study, trial: Any, earlier: FrozenTrial) -> FrozenTrial:
+    """Judge a candidate as the same one was judged before."""
+    for key, value in earlier.user_attrs.items():
+        trial.set_user_attr(key, value)
+    return study.tell(trial, earlier.value, state=earlier.state)
+
+
+def _ranked(study: Study) -> list[Candidate]:
+    """Best first, and those that were given up last."""
+    return sorted(map(_candidate, _finished(study)), key=lambda candidate: -(candidate.auroc or 0.0))
+
+
+def _finished(study: Study) -> list[FrozenTrial]:
+    from optuna.trial import TrialState
+
+    return study.get_trials(deepcopy=False, states=[TrialState.COMPLETE, TrialState.PRUNED])
+
+
+def _candidate(trial: FrozenTrial) -> Candidate:
+    if "by_class" in trial.user_attrs:
+        return Candidate(trial.number, trial.params, trial.value, f"AUROC {trial.value:.4f}")
+    return Candidate(trial.number, trial.params, None, f"given up: {trial.user_attrs['cause']}")
+
+
+def _key(settings: Settings) -> str:
+    return json.dumps(settings, sort_keys=True)

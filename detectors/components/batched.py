@@ -1,0 +1,354 @@
+"""Many small trainings of one method as one: the networks' weights stacked, so that a single GPU is filled."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from sklearn.base import clone
+from torch import Tensor, nn
+from torch.func import functional_call, vmap
+from torch.nn import functional
+
+from oodbench.detectors.base import Detector, DetectorError, FitDivergedError, Monitor, check_images
+from oodbench.detectors.components.autoencoder import Autoencoder
+from oodbench.detectors.components.neural import Neural
+from oodbench.detectors.components.randomness import seeded
+from oodbench.detectors.components.training import bfloat16_pays, in_batches
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What the training of one detector's network came to.
+
+    Attributes
+    ----------
+    weights : dict of str to Tensor
+        The network's ``state_dict``, on the CPU.
+    history : list of dict
+        Every epoch's measures, as `components.training.train` reports them. If training diverged, the last
+        epoch's loss is not finite.
+    seconds : float
+        This detector's share of the time that all took together.
+    count : int
+        How many were trained together.
+    """
+
+    weights: dict[str, Tensor]
+    history: list[dict[str, float]]
+    seconds: float
+    count: int
+
+    @property
+    def diverged(self) -> bool:
+        """Whether the loss stopped being finite."""
+        return bool(self.history) and not math.isfinite(self.history[-1]["loss"])
+
+    def save(self, path: Path) -> None:
+        """Write a safetensors file; all but the weights stands in its metadata as JSON."""
+        about = {"history": self.history, "seconds": self.seconds, "count": self.count}
+        save_file(self.weights, path, metadata={key: json.dumps(value) for key, value in about.items()})
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read what `save` wrote."""
+        with safe_open(path, framework="pt") as file:
+            about = {key: json.loads(value) for key, value in file.metadata().items()}
+            return cls(weights={key: file.get_tensor(key) for key in file.keys()}, **about)  # noqa: SIM118
+
+
+def can_train_together(detector: Detector | type[Detector]) -> bool:
+    """Say whether `train_together` takes detectors of a class.
+
+    It takes autoencoders whose ``fit`` is that of `Autoencoder`: what they minimise depends on weights, images and
+    noise alone. It takes no network with batch normalisation, whose statistics a padded batch would change, and no
+    method whose ``fit`` prepares something for its objective (the centre of deepsvdd, the channels' means of geotrans).
+
+    Parameters
+    ----------
+    detector : Detector or type
+        A detector or its class.
+
+    Returns
+    -------
+    bool
+    """
+    kind: Any = detector if isinstance(detector, type) else type(detector)
+    return issubclass(kind, Autoencoder) and kind.fit is Autoencoder.fit and kind._train is Autoencoder._train
+
+
+def train_together(
+    detectors: Sequence[Neural], images: Sequence[Tensor], *, monitors: Sequence[Monitor] | None = None
+) -> list[Trained]:
+    """Train the networks of K detectors, each on images of its own, as one batched model.
+
+    Each starts from the weights, and goes through its images in the order, that ``fit`` would take for its seed. All
+    make as many steps as the one that needs most: the others go on into further epochs, of which the last may be cut
+    short. So a detector whose steps are as many as alone, and whose objective draws no noise, ends at the weights that
+    ``fit`` would find, up to rounding. Noise comes from one source for all; it is another draw than in ``fit``.
+
+    The detectors themselves are left as they are; see `adopt`.
+
+    Parameters
+    ----------
+    detectors : sequence of Neural
+        K detectors of one class (see `can_train_together`) with the same hyperparameters apart from the seed.
+    images : sequence of Tensor
+        For each detector its normal images, float32 (N_k, C, H, W) in [0, 1].
+    monitors : sequence of Monitor, optional
+        For each detector one that hears of its epochs as they end, and may lend held-out images. It cannot ask the
+        detector for scores meanwhile.
+
+    Returns
+    -------
+    list of Trained
+        For each detector. One that diverges does not stop the others: see `Trained.diverged`.
+
+    Raises
+    ------
+    DetectorError
+        The detectors, or their images, are too unlike to be trained as one.
+    """
+    start = time.perf_counter()
+    monitors = [Monitor()] * len(detectors) if monitors is None else monitors
+    _check(detectors, images, monitors)
+    device, shape = detectors[0].device, images[0].shape[1:]
+    models, generators = [], []
+    for detector in detectors:
+        model = clone(detector)
+        with seeded(model.seed, device) as generator:
+            model._build(tuple(shape))
+        models.append(model)
+        generators.append(generator)
+    stack = _Stack(models)
+    histories = _minimise(stack, images, generators, monitors)
+    weights = stack.unstack()
+    seconds = (time.perf_counter() - start) / len(detectors)
+    return [Trained(own, history, seconds, len(weights)) for own, history in zip(weights, histories, strict=True)]
+
+
+def adopt(detector: Neural, trained: Trained) -> None:
+    """Let a detector's next ``fit`` take over trained weights where it would train; all else it does as ever.
+
+    That fit's monitor hears the history at once; scores that it asks for meanwhile are those of the final weights. A
+    further fit trains again, for it may be given other images.
+
+    Parameters
+    ----------
+    detector : Neural
+        Its next ``fit`` is to be given the images that were trained on. It raises `FitDivergedError` where the
+        training diverged, and `DetectorError` where the weights are not of such a network.
+    trained : Trained
+        What `train_together` gave for it.
+    """
+
+    def take_over(images: Tensor, generator: torch.Generator, monitor: Monitor | None) -> None:
+        del images, generator
+        del detector._train  # from now on it is the class's own again
+        try:
+            detector.network_.load_state_dict(trained.weights)
+        except RuntimeError as error:
+            raise DetectorError(f"The weights are not of a {type(detector).__name__} with this network.") from error
+        for epoch, measures in enumerate(trained.history, start=1):
+            if not math.isfinite(measures["loss"]):
+                raise FitDivergedError(
+                    f"The loss was {measures['loss']} after epoch {epoch}: training diverged. Try a smaller "
+                    f"learning_rate than {detector.settings_['learning_rate']:g}."
+                )
+            if monitor is not None:
+                monitor.report(epoch, len(trained.history), measures)
+
+    detector._train = take_over  # type: ignore[method-assign]
+
+
+class _Objective(nn.Module):
+    """A detector's objective as a module, in which other weights can be put."""
+
+    def __init__(self, model: Neural) -> None:
+        super().__init__()
+        self.network = model.network_.train()
+        self.objective = model._objective
+
+    def forward(self, images: Tensor, noise: torch.Generator | None) -> dict[str, Tensor]:
+        return self.objective(images, noise)
+
+
+class _Stack:
+    """K detectors with networks of one architecture.
+
+    Attributes
+    ----------
+    model : Neural
+        The first, for what all have in common.
+    weights : dict of str to Tensor
+        For each parameter of the network those of all detectors, (K, ...).
+    """
+
+    def __init__(self, models: Sequence[Neural]) -> None:
+        self.model = models[0]
+        self._objective = _Objective(self.model)
+        every = [dict(_Objective(model).named_parameters()) for model in models]
+        if every[0].keys() != self._objective.state_dict().keys():
+            raise DetectorError(
+                f"The network of {type(self.model).__name__} has buffers or shared weights, and cannot be trained as "
+                "one of many."
+            )
+        self.weights = {
+            name: torch.stack([weights[name].detach() for weights in every]).requires_grad_() for name in every[0]
+        }
+
+    def measures(self, images: Tensor, noise: torch.Generator) -> dict[str, Tensor]:
+        """Give each detector's measures of its own images (K, n, C, H, W), each (K, n)."""
+
+        def of_one(weights: dict[str, Tensor], images: Tensor) -> Any:
+            return functional_call(self._objective, weights, (images, noise))
+
+        measures: dict[str, Tensor] = vmap(of_one, randomness="different")(self.weights, images)
+        return measures
+
+    def held_out_measures(self, which: int, images: Tensor) -> list[float]:
+        """Give the means of one detector's measures of held-out images (M, C, H, W), without noise."""
+        weights = {name: stacked[which] for name, stacked in self.weights.items()}
+
+        def of_batch(batch: Tensor) -> Tensor:
+            return torch.stack(list(functional_call(self._objective, weights, (batch, None)).values()))
+
+        means: list[float] = in_batches(of_batch, images, torch.device(self.model.device)).mean(1).tolist()
+        return means
+
+    def unstack(self) -> list[dict[str, Tensor]]:
+        """Give each detector's weights as its network names them, on the CPU."""
+        stacked = {name.removeprefix("network."): weights.detach().cpu() for name, weights in self.weights.items()}
+        count = len(next(iter(stacked.values())))
+        return [
+            {name: weights[which].clone(memory_format=torch.contiguous_format) for name, weights in stacked.items()}
+            for which in range(count)
+        ]
+
+
+def _check(detectors: Sequence[Neural], images: Sequence[Tensor], monitors: Sequence[Monitor]) -> None:
+    """Refuse what cannot be trained as one."""
+    if not len(detectors) == len(images) == len(monitors) > 0:
+        raise DetectorError(
+            f"Each detector needs images and a monitor: there are {len(detectors)}, {len(images)} and {len(monitors)}."
+        )
+    for detector, own in zip(detectors, images, strict=True):
+        if not can_train_together(detector):
+            raise DetectorError(f"{type(detector).__name__} cannot be trained as one of many.")
+        if type(detector) is not type(detectors[0]):
+            raise DetectorError(
+                f"Detectors that train together are of one class, not {type(detectors[0]).__name__} and "
+                f"{type(detector).__name__}."
+            )
+        unlike = sorted(key for key, value in _common(detector).items() if value != _common(detectors[0])[key])
+        if unlike:
+            raise DetectorError(f"Detectors that train together differ in their seed alone, not in {unlike}.")
+        check_images(own)
+        if own.shape[1:] != images[0].shape[1:]:
+            raise DetectorError(
+                f"Detectors that train together have images of one shape, not {tuple(images[0].shape[1:])} and "
+                f"{tuple(own.shape[1:])}."
+            )
+
+
+def _common(detector: Neural) -> Mapping[str, Any]:
+    """Give the parameters that detectors have to share."""
+    return {key: value for key, value in detector.get_params(deep=False).items() if key != "seed"}
+
+
+def _minimise(
+    stack: _Stack, images: Sequence[Tensor], generators: Sequence[torch.Generator], monitors: Sequence[Monitor]
+) -> list[list[dict[str, float]]]:
+    """Train as `components.training.train` does, all at once; give each detector's history."""
+    settings, device = stack.model.settings_, torch.device(stack.model.device)
+    lengths = [math.ceil(len(own) / settings["batch_size"]) for own in images]
+    steps = max(length * _epochs(stack.model, length) for length in lengths)
+    record = _Record(stack, monitors, lengths, steps)
+    if steps == 0:
+        return record.histories
+    batches = zip(images, generators, strict=True)
+    orders = [_order(len(own), settings["batch_size"], steps, generator) for own, generator in batches]
+    order = torch.stack(orders, dim=1)
+    real = (order >= 0).float()
+    share = real / real.sum(2, keepdim=True)
+    first = torch.tensor([0, *(len(own) for own in images[:-1])], device=device).cumsum(0)
+    chosen, pool = order.clamp_min(0) + first.unsqueeze(1), torch.cat(list(images)).to(device)
+    # Adam works number by number, so that one of stacked weights is one for each detector
+    optimizer = torch.optim.Adam(stack.weights.values(), lr=settings["learning_rate"], fused=True)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, settings["learning_rate"], total_steps=steps)
+    bfloat16 = settings["bfloat16"] and bfloat16_pays(stack.model.device)
+    for step in range(steps):
+        with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
+            measures = stack.measures(pool[chosen[step]], generators[0])
+        # a detector's weights enter its own mean only: the gradient of the sum holds that of each
+        (measures["loss"] * share[step]).sum().backward()
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        schedule.step()
+        record.add(measures, real[step])
+    return record.histories
+
+
+class _Record:
+    """Keeps each detector's history, and tells its monitor; an epoch of each has so many steps as `lengths` says."""
+
+    def __init__(self, stack: _Stack, monitors: Sequence[Monitor], lengths: Sequence[int], steps: int) -> None:
+        self.histories: list[list[dict[str, float]]] = [[] for _ in monitors]
+        self._stack, self._monitors = stack, monitors
+        self._epochs = [math.ceil(steps / length) for length in lengths]
+        self._ends: defaultdict[int, list[int]] = defaultdict(list)
+        for which, length in enumerate(lengths):
+            for step in {*range(length, steps + 1, length), steps}:
+                self._ends[step].append(which)
+        self._step = 0
+        self._totals = torch.zeros(())
+
+    def add(self, measures: Mapping[str, Tensor], real: Tensor) -> None:
+        """Count in a step: measures of images, each (K, n), and which images are no padding, 1 or 0 (K, n)."""
+        self._step += 1
+        counted = torch.stack([real, *(measure.detach() * real for measure in measures.values())])
+        # nothing is fetched from the device before an epoch ends
+        self._totals = self._totals.to(counted.device) + counted.sum(2)
+        for which in self._ends[self._step]:
+            count, *sums = self._totals[:, which].tolist()
+            self._totals[:, which] = 0
+            self._end_epoch(which, {key: total / count for key, total in zip(measures, sums, strict=True)})
+
+    def _end_epoch(self, which: int, means: dict[str, float]) -> None:
+        history, monitor = self.histories[which], self._monitors[which]
+        if history and not math.isfinite(history[-1]["loss"]):  # it diverged before
+            return
+        history.append(means)
+        if not math.isfinite(means["loss"]):
+            return
+        if monitor.validation is not None:
+            held_out = self._stack.held_out_measures(which, monitor.validation)
+            means.update({f"validation_{key}": value for key, value in zip(tuple(means), held_out, strict=True)})
+        monitor.report(len(history), self._epochs[which], means)
+
+
+def _epochs(model: Neural, length: int) -> int:
+    """Give the epochs that a detector trains for by itself, of `length` steps each."""
+    epochs: int = model.settings_["epochs"]
+    if model.epochs is None:
+        epochs = max(epochs, math.ceil(model.settings_["least_steps"] / length))
+    return epochs
+
+
+def _order(count: int, batch_size: int, steps: int, generator: torch.Generator) -> Tensor:
+    """Draw which of `count` images each step takes, (steps, batch_size); -1 where a batch is short."""
+    length = math.ceil(count / batch_size)
+    epochs = [
+        torch.randperm(count, generator=generator, device=generator.device) for _ in range(math.ceil(steps / length))
+    ]
+    padded = functional.pad(torch.stack(epochs), (0, length * batch_size - count), value=-1)
+    return padded.view(-1, batch_size)[:steps]

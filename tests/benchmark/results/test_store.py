@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from oodbench.benchmark.errors import UsageError
+from oodbench.benchmark.files import PARTIAL, new_folder, write_text
+from oodbench.benchmark.results.store import Store, read_result
+from oodbench.benchmark.trials import Trial
+from tests.benchmark.made_up import result
+
+TRIAL = Trial("mnist", "vae", 3, 0)
+NOBODY = 2**22 + 1  # above the largest process number
+
+
+def files_in(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+def test_a_result_is_one_json_file(tmp_path: Path) -> None:
+    store = Store.at(tmp_path)
+    store.write(TRIAL, result())
+    assert files_in(tmp_path) == ["results/mnist/vae/class-3_seed-0.json"]
+    assert store.read(TRIAL) == result()
+    assert store.read_all() == [result()]
+
+
+def test_default_folders() -> None:
+    assert Store.at(None) == Store(Path("leaderboard"), Path("runs"))
+    assert Store.at(None, "deep-svdd") == Store.at(None)
+
+
+def test_another_protocol_has_folders_of_its_own() -> None:
+    apart = Store(Path("leaderboard/protocol-memae"), Path("runs/protocol-memae"), "memae")
+    assert Store.at(None, "memae") == apart
+    assert Store.at(Path("x"), "memae") == Store(Path("x/protocol-memae"), Path("x/protocol-memae/runs"), "memae")
+    with pytest.raises(UsageError, match="Unknown protocol 'meame': did you mean memae"):
+        Store.at(None, "meame")
+
+
+def test_a_result_names_its_protocol_unless_it_is_the_default(tmp_path: Path) -> None:
+    default, memae = Store.at(tmp_path), Store.at(tmp_path, "memae")
+    default.write(TRIAL, result())
+    memae.write(TRIAL, result(protocol="memae"))
+    assert "protocol" not in json.loads(default.result_path(TRIAL).read_text())
+    assert json.loads(memae.result_path(TRIAL).read_text())["protocol"] == "memae"
+    assert (default.read_all(), memae.read_all()) == ([result()], [result(protocol="memae")])
+
+
+def test_results_of_another_protocol_are_not_taken_for_ones_of_this(tmp_path: Path) -> None:
+    store = Store.at(tmp_path)
+    store.write(TRIAL, result(protocol="memae"))
+    with pytest.raises(UsageError, match="of the protocol memae, not of deep-svdd: add --protocol memae"):
+        store.read_all()
+
+
+def test_an_interrupted_write_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    write_text(path, "old")
+    with pytest.raises(TypeError):
+        write_text(path, None)  # type: ignore[arg-type]
+    assert path.read_text() == "old"
+    assert files_in(tmp_path) == ["file"]
+
+
+def test_an_interrupted_folder_leaves_the_old_one(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    with new_folder(folder) as new:
+        (new / "a").write_text("1")
+    with pytest.raises(FileNotFoundError), new_folder(folder) as new:
+        (new / "a" / "b").write_text("2")
+    assert (folder / "a").read_text() == "1"
+    with new_folder(folder) as new:
+        (new / "b").write_text("3")
+    assert files_in(tmp_path) == ["run/b"]
+
+
+def test_leftovers_of_killed_processes_are_cleared_but_not_those_of_living_ones(tmp_path: Path) -> None:
+    store = Store.at(tmp_path)
+    store.prepare()
+    left = store.runs / "mnist" / "vae" / f"{PARTIAL}{NOBODY}-class-3_seed-0"
+    left.mkdir(parents=True)
+    alive = store.results / f"{PARTIAL}{os.getpid()}-x.json"
+    alive.touch()
+    store.prepare()
+    assert not left.exists()
+    assert alive.exists()
+
+
+def test_a_folder_that_cannot_be_written_to(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match=r"cannot be written to \(Not a directory\): choose another folder with --out"):
+        Store.at(tmp_path / "file").prepare()
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[1]", "{half"])
+def test_what_is_no_result_is_named(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "x.json"
+    path.write_text(text)
+    with pytest.raises(UsageError, match=r"x.json is not a result file .* delete it"):
+        read_result(path)
+
+
+def test_a_result_of_a_newer_version(tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    path.write_text(json.dumps({**result(), "schema": 99}))
+    with pytest.raises(UsageError, match="schema version 99"):
+        read_result(path)
