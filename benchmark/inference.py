@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 import torch
 
-from oodbench.benchmark.capabilities import can_sample
 from oodbench.benchmark.errors import UsageError
 from oodbench.benchmark.files import write_text
 from oodbench.benchmark.plugins import Plugins
@@ -18,6 +17,7 @@ from oodbench.benchmark.results.store import Store, read_card
 from oodbench.benchmark.trials import Trial
 from oodbench.datasets.components.split import as_float
 from oodbench.datasets.folder import UNREADABLE, images_in, read_image
+from oodbench.detectors.base import can_sample
 
 DRAWN = 96
 """Images in the picture of a ranking."""

@@ -190,6 +190,14 @@ def class_labels(dataset: type[Dataset], classes: Sequence[str | int]) -> list[i
     return list(dict.fromkeys(labels)) if classes else dataset.normal_classes()
 
 
+def make_detector(plugins: Plugins, trial: Trial, device: str = "cpu") -> Detector:
+    """Make the untrained detector of a trial, with its changed hyperparameters, seed and device."""
+    cls = plugins.detectors[trial.detector]
+    accepted = cls().get_params(deep=False)
+    given = {**dict(trial.changes), "seed": trial.seed, "device": device}
+    return cls(**{key: value for key, value in given.items() if key in accepted})
+
+
 def _parse_settings(
     settings: Sequence[str], plugins: Plugins, chosen: Mapping[str, type[Detector]]
 ) -> dict[str, tuple[tuple[str, Any], ...]]:

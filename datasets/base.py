@@ -51,6 +51,9 @@ class Dataset(ABC):
         Labels of classes that are never trained on, such as the defects of a product; none by default.
     version : str
         Changes with the data; stored results of another version are stale. Empty for data that never change.
+    feature_classifier : Path, optional
+        Weights (safetensors) of a classifier in whose features generated images are measured; see
+        `oodbench.benchmark.evaluation.classifier`.
     """
 
     name: ClassVar[str] = ""
@@ -58,6 +61,7 @@ class Dataset(ABC):
     shape: tuple[int, int, int]
     abnormal: tuple[int, ...] = ()
     version: str = ""
+    feature_classifier: ClassVar[Path | None] = None
 
     def __init__(self, root: Path) -> None:
         self.root = root

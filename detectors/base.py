@@ -175,8 +175,8 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]
         del shape
         return {key: value for key, value in self.get_params(deep=False).items() if key not in ("seed", "device")}
 
-    def health(self, images: Tensor) -> dict[str, float]:
-        """Signs by which one sees that training went wrong although it finished.
+    def diagnostics(self, images: Tensor) -> dict[str, float]:
+        """Measure what shows that training went wrong although it finished.
 
         Parameters
         ----------
@@ -186,10 +186,27 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]
         Returns
         -------
         dict of str to float
-            Which signs there are is up to the method; none by default.
+            Which diagnostics there are is up to the method; none by default.
         """
         del images
         return {}
+
+    @classmethod
+    def unhealthy(cls, diagnostics: Mapping[str, float]) -> list[str]:
+        """Judge diagnostics.
+
+        Parameters
+        ----------
+        diagnostics : mapping of str to float
+            From `diagnostics`.
+
+        Returns
+        -------
+        list of str
+            What is wrong with the model, a phrase each; empty for a healthy one.
+        """
+        del diagnostics
+        return []
 
     def parameter_count(self) -> int:
         """Count the numbers that the fitted model consists of."""
@@ -255,6 +272,16 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]
         detector = cls(**parameters)
         detector.restore(load_file(folder / "model.safetensors"))
         return detector
+
+
+def can_sample(detector: type[Detector]) -> bool:
+    """Whether a class generates images."""
+    return detector.sample is not Detector.sample
+
+
+def can_reconstruct(detector: type[Detector]) -> bool:
+    """Whether a class reconstructs images."""
+    return detector.reconstruct is not Detector.reconstruct
 
 
 DetectorClass = TypeVar("DetectorClass", bound=type[Detector])

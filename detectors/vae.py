@@ -60,11 +60,11 @@ class VAE(Autoencoder):
             return torch.randn(n, self.settings_["latent_size"], generator=generator)
         return super()._draw_latents(n, generator)
 
-    def health(self, images: Tensor) -> dict[str, float]:
+    def diagnostics(self, images: Tensor) -> dict[str, float]:
         """Add the number of active latent units (Burda et al. 2016, §5.2); see `Detector.health`.
 
         A unit is active if the posterior's mean varies by more than 0.01 across images; none is active after a
         posterior collapse.
         """
         active = (self._latents(images).var(0, correction=0) > 0.01).sum()
-        return {**super().health(images), "active_units": float(active)}
+        return {**super().diagnostics(images), "active_units": float(active)}

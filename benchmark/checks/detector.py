@@ -23,9 +23,8 @@ from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
-from oodbench.benchmark.capabilities import can_reconstruct, can_sample
 from oodbench.benchmark.checks.check import Check, CheckFailed, CheckSkipped
-from oodbench.detectors.base import Detector, DetectorError, Monitor, Shape
+from oodbench.detectors.base import Detector, DetectorError, Monitor, Shape, can_reconstruct, can_sample
 
 SHAPE: Shape = (1, 12, 12)
 SHAPES: tuple[Shape, ...] = ((1, 8, 8), (3, 8, 8), (1, 28, 28), (3, 28, 28), (1, 32, 32), (3, 32, 32))
@@ -732,7 +731,7 @@ def counts_its_parameters(specimen: Specimen) -> None:
     """``parameter_count`` gives a number, and ``health`` finite ones."""
     count = specimen.fitted.parameter_count()
     demand(isinstance(count, int) and count >= 0, f"parameter_count gives {count!r}: give a number of numbers.")
-    health = specimen.fitted.health(specimen.new_images)
+    health = specimen.fitted.diagnostics(specimen.new_images)
     bad = [sign for sign, value in health.items() if not np.isfinite(value)]
     demand(not bad, f"health gives {', '.join(bad)} as a number that is not finite.")
 

@@ -106,7 +106,7 @@ def _read() -> Listing:
 
 def _look(plugins: Plugins) -> Listing:
     """List plugins that have been imported."""
-    from oodbench.benchmark.capabilities import can_reconstruct, can_sample
+    from oodbench.detectors.base import can_reconstruct, can_sample
 
     detectors = [
         _detector(name, plugin.summary, can_sample(plugin.cls), can_reconstruct(plugin.cls), plugin.source)

@@ -8,10 +8,9 @@ import torch
 from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
-from oodbench.benchmark.capabilities import can_reconstruct
 from oodbench.benchmark.reporting import pictures
 from oodbench.datasets.components.split import Split, as_float
-from oodbench.detectors.base import Detector
+from oodbench.detectors.base import Detector, can_reconstruct
 
 SHOWN = 8
 

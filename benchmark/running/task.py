@@ -12,19 +12,18 @@ from typing import Protocol, cast
 from filelock import FileLock
 from torch import Tensor
 
-from oodbench.benchmark.capabilities import can_sample
 from oodbench.benchmark.evaluation import yardsticks
 from oodbench.benchmark.files import replacing
 from oodbench.benchmark.plugins import Plugins
 from oodbench.benchmark.results.store import Result, Store
 from oodbench.benchmark.running.device import choose_device
 from oodbench.benchmark.running.mailbox import Report
-from oodbench.benchmark.running.trial import Options, identity, is_stale, make_detector, run_trial, was_traced
+from oodbench.benchmark.running.trial import Options, identity, is_stale, run_trial, was_traced
 from oodbench.benchmark.running.workers import plugins_of, return_freed_memory, shared_part
-from oodbench.benchmark.trials import Trial
+from oodbench.benchmark.trials import Trial, make_detector
 from oodbench.datasets.base import Part
 from oodbench.datasets.components.split import PROTOCOLS, as_float
-from oodbench.detectors.base import DetectorError, Monitor
+from oodbench.detectors.base import DetectorError, Monitor, can_sample
 from oodbench.detectors.components.batched import Trained, train_together
 from oodbench.detectors.components.neural import Neural
 

@@ -21,7 +21,6 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from oodbench.benchmark.capabilities import can_reconstruct, can_sample
 from oodbench.benchmark.errors import check_room
 from oodbench.benchmark.evaluation.classifier import digest_of
 from oodbench.benchmark.evaluation.generation import Yardstick
@@ -36,10 +35,10 @@ from oodbench.benchmark.reporting import pictures
 from oodbench.benchmark.results.fingerprint import fingerprint
 from oodbench.benchmark.results.store import SCHEMA, Result, Store, write_card
 from oodbench.benchmark.running.device import choose_device
-from oodbench.benchmark.trials import Trial
+from oodbench.benchmark.trials import Trial, make_detector
 from oodbench.datasets.base import Part
 from oodbench.datasets.components.split import PROTOCOLS, Split, as_float
-from oodbench.detectors.base import Detector, Monitor
+from oodbench.detectors.base import Detector, Monitor, can_reconstruct, can_sample
 from oodbench.detectors.components.batched import Trained, adopt
 
 SCORED_AT_ONCE = 2000
@@ -83,14 +82,6 @@ class Options:
     device: str = "auto"
     trace: bool = False
     keep: bool = True
-
-
-def make_detector(plugins: Plugins, trial: Trial, device: str = "cpu") -> Detector:
-    """Make the untrained detector of a trial, with its changed hyperparameters, seed and device."""
-    cls = plugins.detectors[trial.detector]
-    accepted = cls().get_params(deep=False)
-    given = {**dict(trial.changes), "seed": trial.seed, "device": device}
-    return cls(**{key: value for key, value in given.items() if key in accepted})
 
 
 def identity(plugins: Plugins, trial: Trial) -> Result:
@@ -246,7 +237,7 @@ def _measure(detector: Detector, split: Split, recorder: Recorder) -> tuple[Resu
     start = time.perf_counter()
     detector.fit(train, monitor=recorder)
     fit_seconds = time.perf_counter() - start - recorder.seconds_watching
-    health = detector.health(recorder.validation if recorder.validation is not None else train)
+    health = detector.diagnostics(recorder.validation if recorder.validation is not None else train)
     del train  # images as floats take up much of a worker's memory
     scores, score_seconds = _score(detector, split.test)
     measured: Result = {

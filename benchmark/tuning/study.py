@@ -30,9 +30,8 @@ from oodbench.benchmark.results.fingerprint import fingerprint
 from oodbench.benchmark.results.store import Store
 from oodbench.benchmark.running.device import choose_device
 from oodbench.benchmark.running.interruption import interruption_held_back, result_of
-from oodbench.benchmark.running.trial import make_detector
 from oodbench.benchmark.running.workers import plugins_of, shared_arrays, shared_part, worker_pool
-from oodbench.benchmark.trials import Trial
+from oodbench.benchmark.trials import Trial, make_detector
 from oodbench.datasets.base import Dataset
 from oodbench.datasets.components.split import as_float, selection_split
 from oodbench.detectors.base import Detector, FitDivergedError
@@ -264,7 +263,7 @@ def judge_by_class(task: Task) -> Judgement:
     return Judgement(
         auroc=auroc(detector),
         rescored=tuple(auroc(_rescored(detector, changes, test)) for changes in task.rescored),
-        symptoms=symptoms(detector.health(as_float(split.validation))),
+        symptoms=symptoms(detector.diagnostics(as_float(split.validation))),
     )
 
 

@@ -169,7 +169,7 @@ class Autoencoder(Neural):
             lambda batch: self.network_["decoder"](self._bridge(batch.flatten(1))[0]).sigmoid(), latents
         )
 
-    def health(self, images: Tensor) -> dict[str, float]:
+    def diagnostics(self, images: Tensor) -> dict[str, float]:
         """Add to the method's own signs the variance of reconstructions across images (N, C, H, W)."""
         reconstructions = self.reconstruct(images)
         return {"reconstruction_variance": float(reconstructions.var(0, correction=0).mean())}

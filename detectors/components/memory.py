@@ -96,7 +96,7 @@ class Memory(nn.Module):
         weights = self.shrink(self.attend(queries.float()))
         return weights @ self.slots, weights
 
-    def health(self, queries: Tensor) -> dict[str, float]:
+    def diagnostics(self, queries: Tensor) -> dict[str, float]:
         """Signs of a memory that does not work.
 
         Parameters
@@ -187,10 +187,10 @@ class MemoryAugmented(Autoencoder):
         # the memory ignores a query's length, and so may whoever models the queries
         return functional.normalize(latents, dim=-1)
 
-    def health(self, images: Tensor) -> dict[str, float]:
+    def diagnostics(self, images: Tensor) -> dict[str, float]:
         """Add the memory's signs (see `Memory.health`) to the autoencoder's."""
         memory = self.network_["memory"]
         assert isinstance(memory, Memory)
         with torch.inference_mode():
-            signs = memory.health(self._latents(images).to(self.device))
-        return {**super().health(images), **signs}
+            signs = memory.diagnostics(self._latents(images).to(self.device))
+        return {**super().diagnostics(images), **signs}

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from oodbench.benchmark.templates.detector import MyDetector
+from oodbench.benchmark.cli.templates.detector import MyDetector
 from oodbench.detectors import Detector, Monitor, check_images, register
 
 BROKEN: dict[str, list[type[Detector]]] = {}
@@ -492,7 +492,7 @@ class Miscounts(Whole):
 class Feverish(Whole):
     """Reports a sign of health that is no number."""
 
-    def health(self, images: Tensor) -> dict[str, float]:
+    def diagnostics(self, images: Tensor) -> dict[str, float]:
         return {"temperature": float("nan")}
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 import oodbench.detectors
-from oodbench.benchmark.capabilities import can_reconstruct, can_sample
 from oodbench.benchmark.errors import UsageError
 from oodbench.benchmark.plugins import Broken, Plugins
 from oodbench.benchmark.results.fingerprint import fingerprint
+from oodbench.detectors.base import can_reconstruct, can_sample
 
 PLUGIN = '''
 """A detector for the tests."""

@@ -270,7 +270,7 @@ def test_learns_real_images(cls: type[Detector], real: tuple[str, Tensor, Tensor
     name, train, test, is_ood = real
     detector = cls(epochs=EPOCHS[name], batch_size=64, channels=(16, 32, 64)).fit(train)
     assert roc_auc_score(is_ood, detector.score(test)) > {"mnist": 0.9, "cifar10": 0.55}[name]
-    health = detector.health(test[~is_ood])
+    health = detector.diagnostics(test[~is_ood])
     assert health["reconstruction_variance"] > 1e-3
     if cls in (MemAE, MemVAE):
         check_memory(health, {"mnist": 100, "cifar10": 500}[name])
@@ -282,7 +282,7 @@ def test_memory_is_alive_from_the_start(
 ) -> None:
     name, train, _, _ = real
     detector = cls(epochs=1, batch_size=2000, learning_rate=1e-9, channels=(16, 32, 64)).fit(train)
-    check_memory(detector.health(train[:500]), {"mnist": 100, "cifar10": 500}[name])
+    check_memory(detector.diagnostics(train[:500]), {"mnist": 100, "cifar10": 500}[name])
 
 
 def check_memory(health: dict[str, float], slots: int) -> None:

@@ -10,9 +10,8 @@ import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from oodbench.benchmark.plugins import Plugins
-from oodbench.benchmark.running.trial import make_detector
 from oodbench.benchmark.running.workers import shared_part
-from oodbench.benchmark.trials import Trial
+from oodbench.benchmark.trials import Trial, make_detector
 from oodbench.datasets.components.split import as_float, one_vs_rest
 from oodbench.detectors.components.autoencoder import Autoencoder
 from tests.performance.arithmetic import operations_per_epoch, operations_per_second

@@ -89,15 +89,15 @@ def test_health_of_a_working_memory() -> None:
     # four slots, and queries that each choose a slot of their own
     directions = torch.eye(4)
     memory = memory_with(directions.tolist(), temperature=0.1)
-    assert memory.health(directions) == pytest.approx(
+    assert memory.diagnostics(directions) == pytest.approx(
         {"dead_queries": 0.0, "active_slots": 1.0, "slots_per_query": 0.25, "slot_usage_entropy": 1.0}, abs=1e-5
     )
 
 
 def test_health_sees_one_slot_for_all_and_dead_queries() -> None:
     memory = memory_with(torch.eye(4).tolist(), temperature=0.1)
-    one = memory.health(torch.eye(4)[:1].repeat(8, 1))
+    one = memory.diagnostics(torch.eye(4)[:1].repeat(8, 1))
     assert one["active_slots"] == 0.25
     assert one["slot_usage_entropy"] == pytest.approx(0.0, abs=1e-5)
-    dead = memory_with(torch.eye(4).tolist(), shrinkage=3.0).health(torch.ones(8, 4))
+    dead = memory_with(torch.eye(4).tolist(), shrinkage=3.0).diagnostics(torch.ones(8, 4))
     assert dead["dead_queries"] == 1.0
