@@ -63,13 +63,13 @@ class Trial:
         """By its path, since a hyperparameter may be a list."""
         return hash((self.path, self.protocol))
 
-    def command(self, class_name: str) -> str:
-        """Give the command that runs just this trial, with its class by name."""
+    def command(self, class_name: str, options: Sequence[str] = ()) -> str:
+        """Return the command that runs just this trial, with its class by name, and options as they were given."""
         words = ["bench", "run", "--dataset", self.dataset, "--class", class_name, "--detector", self.detector]
         words += ["--seed", str(self.seed)]
         for key, value in self.changes:
             words += ["--set", f"{self.detector}.{key}={json.dumps(value)}"]
-        return shlex.join(words) + protocol_option(self.protocol)
+        return shlex.join([*words, *options]) + protocol_option(self.protocol)
 
     def __str__(self) -> str:
         apart = "" if self.protocol == DEFAULT_PROTOCOL else f", protocol {self.protocol}"
