@@ -28,10 +28,11 @@ from oodbench.benchmark.running.memory import return_freed_memory
 from oodbench.benchmark.running.state import reset_state
 from oodbench.benchmark.trials import Trial, make_detector
 from oodbench.datasets.base import Part
-from oodbench.datasets.components.split import PROTOCOLS, Split, as_float
+from oodbench.datasets.components.protocols import PROTOCOLS
+from oodbench.datasets.components.split import Split, as_float
 from oodbench.detectors.base import Detector, DetectorError, Monitor, can_sample
+from oodbench.detectors.components.autoencoder import Autoencoder
 from oodbench.detectors.components.batched import Trained, adopt, train_together
-from oodbench.detectors.components.neural import Neural
 
 Report = Callable[[int, int, int], None]
 """Takes a job's number, how many steps it has made, and of how many."""
@@ -114,7 +115,7 @@ def _run(job: Job, report: Report) -> TrialResult:
         reference.prepare(*of_split, protocol=trial.protocol)
     trained = _trained(job, plugins, device, report)
     if trained is not None:
-        adopt(cast(Neural, detector), trained)
+        adopt(cast(Autoencoder, detector), trained)
     evaluation = evaluate(
         detector,
         split,
@@ -245,7 +246,7 @@ def _train(job: Job, plugins: Plugins, device: str, report: Report) -> list[Trai
     splits = [_split(job.arrays, trial) for _, trial in job.together]
     detectors = [make_detector(plugins, trial, device) for _, trial in job.together]
     return train_together(
-        cast(list[Neural], detectors),  # as the engine has asked `can_train_together`
+        cast(list[Autoencoder], detectors),  # as the engine has asked `can_train_together`
         [as_float(split.train) for split in splits],
         monitors=[
             _Reporter(number, report, as_float(split.validation))

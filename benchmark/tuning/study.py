@@ -12,7 +12,6 @@ import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,10 +19,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from filelock import Timeout
 from sklearn.metrics import roc_auc_score
-from torch import Tensor
 
 from oodbench.benchmark.errors import UsageError
-from oodbench.benchmark.evaluation.health import symptoms
 from oodbench.benchmark.files import file_name, write_text
 from oodbench.benchmark.plugins import Plugins
 from oodbench.benchmark.results.fingerprint import fingerprint
@@ -35,9 +32,7 @@ from oodbench.benchmark.trials import Trial, make_detector
 from oodbench.datasets.base import Dataset
 from oodbench.datasets.components.split import as_float, selection_split
 from oodbench.detectors.base import Detector, FitDivergedError
-from oodbench.detectors.components.neural import Neural
-from oodbench.detectors.components.presets import kind_of
-from oodbench.detectors.components.settings import settings_file
+from oodbench.detectors.components.defaults import defaults_file, kind_of
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -90,7 +85,7 @@ class Judgement:
     rescored : tuple of float
         The same of the trained detector with each of the task's `rescored` settings.
     symptoms : list of str
-        What is wrong with the trained model; see `oodbench.benchmark.evaluation.health`.
+        What is wrong with the trained model; see `Detector.unhealthy`.
     """
 
     auroc: float
@@ -262,18 +257,9 @@ def judge_by_class(task: Task) -> Judgement:
 
     return Judgement(
         auroc=auroc(detector),
-        rescored=tuple(auroc(_rescored(detector, changes, test)) for changes in task.rescored),
-        symptoms=symptoms(detector.diagnostics(as_float(split.validation))),
+        rescored=tuple(auroc(detector.rescored(changes)) for changes in task.rescored),
+        symptoms=detector.unhealthy(detector.diagnostics(as_float(split.validation))),
     )
-
-
-def _rescored(detector: Detector, changes: Settings, images: Tensor) -> Detector:
-    """Give a trained detector of images (N, C, H, W) that scores by other settings."""
-    changed: Detector = copy(detector).set_params(**changes)
-    channels, height, width = images.shape[1:]
-    if isinstance(changed, Neural):
-        changed.settings_ = changed.hyperparameters((channels, height, width))
-    return changed
 
 
 def study_path(store: Store, dataset: type[Dataset], detector: type[Detector]) -> Path:
@@ -289,7 +275,7 @@ def check_writable(detector: type[Detector]) -> Path:
     UsageError
         They lie in its code.
     """
-    path = settings_file(inspect.getfile(detector))
+    path = defaults_file(inspect.getfile(detector))
     if not path.is_file():
         raise UsageError(
             f"The defaults of {detector.name} stand in its code, not in {path.name} beside it: without "
