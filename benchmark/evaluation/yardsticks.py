@@ -22,7 +22,8 @@ from oodbench.benchmark.plugins import Plugins
 from oodbench.benchmark.trials import Trial
 from oodbench.datasets.base import Part
 from oodbench.datasets.components import split
-from oodbench.datasets.components.split import PROTOCOLS, one_vs_rest
+from oodbench.datasets.components.protocols import PROTOCOLS
+from oodbench.datasets.components.split import one_vs_rest
 
 FOLDER = "yardsticks"
 
