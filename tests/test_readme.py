@@ -15,8 +15,6 @@ from typer.testing import CliRunner
 
 from oodbench.benchmark.cli.app import app
 from tests.conftest import REPOSITORY
-from tests.performance.page import page
-from tests.performance.results import Results
 
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 
@@ -106,8 +104,3 @@ def test_the_headline_is_the_leaderboard_s() -> None:
     table = re.search(r"(^\|.*\n)+", page, flags=re.MULTILINE)
     assert table is not None
     assert table.group() in README
-
-
-def test_the_performance_page_is_that_of_its_results() -> None:
-    folder = REPOSITORY / "tests" / "performance"
-    assert page(Results.read(folder / "results.json")) == (folder / "README.md").read_text(encoding="utf-8")
