@@ -88,14 +88,34 @@ def _names(words: Sequence[str], registry: Registry[Any], plugins: Plugins) -> l
     names = []
     for word in split_values(words, lambda text: _is_file(text) or _knows(registry, text)):
         if _is_file(word):
-            names += _names_in(Path(word), registry, plugins)
+            names += names_in(Path(word), registry, plugins)
         else:
             _check(registry, word)
             names.append(word)
     return names
 
 
-def _names_in(path: Path, registry: Registry[Any], plugins: Plugins) -> list[str]:
+def names_in(path: Path, registry: Registry[Any], plugins: Plugins) -> list[str]:
+    """Return the names of the plugins of one kind that a local file holds.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    registry : Registry
+        Of detectors or of datasets.
+    plugins : Plugins
+        What `registry` belongs to; they were loaded with the file.
+
+    Returns
+    -------
+    list of str
+
+    Raises
+    ------
+    UsageError
+        A file cannot be loaded, or this one holds none.
+    """
     refuse_broken_files(plugins)
     names = [name for name, plugin in registry.plugins.items() if plugin.source == source_of(path)]
     if not names:
