@@ -212,21 +212,18 @@ class Results(Sequence[TrialResult]):
         if not tables:
             return pd.DataFrame(index=pd.Index([], name="detector"))
         board = pd.concat(tables, axis=1).rename_axis(index="detector").sort_index()
-        best_first = board.xs("rank", axis=1, level=1).mean(axis=1).sort_values(kind="stable").index
-        return board.loc[best_first]
+        mean_rank = pd.concat([table["rank"] for table in tables.values()], axis=1).T.mean()
+        return board.loc[sorted(board.index, key=lambda label: (mean_rank.fillna(float("inf"))[label], label))]
 
     def _leaderboard_of(self, dataset: str, frame: pd.DataFrame) -> pd.DataFrame:
         classes = self.class_counts[dataset]
-        by_class = aggregate.by_class(frame, dataset)
-        ranks = aggregate.ranks(frame, dataset, set(aggregate.complete(frame, dataset, classes)) - self.changed)
-        rows = {}
-        for label in map(str, by_class.index):
-            seeds = aggregate.by_seed(frame, dataset, label, classes)
-            measured = by_class.loc[label]
-            rows[label] = {
-                "auroc": float(seeds.mean() if len(seeds) else measured.mean()),
-                "deviation": float(seeds.std()),
-                "rank": ranks.get(label, float("nan")),
-                "classes": int(measured.count()),
-            }
-        return pd.DataFrame.from_dict(rows, orient="index")
+        table = aggregate.by_class(frame, dataset)
+        complete = aggregate.complete(frame, dataset, classes)
+        seeds = {label: aggregate.by_seed(frame, dataset, label, classes) for label in complete}
+        board = pd.DataFrame(index=table.index)
+        of_complete_seeds = pd.Series({label: aurocs.mean() for label, aurocs in seeds.items()}, dtype=float)
+        board["auroc"] = of_complete_seeds.reindex(table.index).fillna(table.T.mean())
+        board["deviation"] = pd.Series({label: aurocs.std() for label, aurocs in seeds.items()}, dtype=float)
+        board["rank"] = pd.Series(aggregate.ranks(frame, dataset, set(complete) - self.changed), dtype=float)
+        board["classes"] = table.T.count()
+        return board

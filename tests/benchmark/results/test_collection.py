@@ -180,9 +180,9 @@ def test_leaderboard() -> None:
 
 def test_what_is_run_on_one_dataset_changes_no_figure_of_another() -> None:
     mnist = [*row("ae", [0.8, 0.6]), *row("vae", [0.7, 0.7]), *row("knn", [0.9, 0.9])]
-    alone = Results(mnist).leaderboard()["mnist"]
-    with_more = Results([*mnist, *row("knn", [0.3], "digits"), *row("pca", [0.3], "digits")]).leaderboard()["mnist"]
-    pd.testing.assert_frame_equal(with_more.loc[alone.index], alone, check_dtype=False)
+    alone = Results(mnist).leaderboard()
+    with_more = Results([*mnist, *row("knn", [0.3], "digits"), *row("pca", [0.3], "digits")]).leaderboard()
+    pd.testing.assert_frame_equal(with_more.loc[alone.index, ["mnist"]], alone, check_dtype=False)
 
 
 def test_ranks_are_those_of_a_table_by_hand() -> None:
