@@ -16,7 +16,9 @@ from oodbench.benchmark.errors import CANNOT_WRITE, RunError
 from oodbench.benchmark.running.interruption import heed_one_interruption, interruption_held_back
 
 if TYPE_CHECKING:
-    from oodbench.benchmark.checks.check import Check
+    from collections.abc import Iterator
+
+    from oodbench.benchmark.checks import Outcome
     from oodbench.benchmark.plugins import Plugins, Registry
     from oodbench.benchmark.results.store import Store
 
@@ -370,14 +372,13 @@ def check(
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show what holds, too.")] = False,
     plugin: PluginFiles = None,
 ) -> None:
-    """Check that detectors do what the benchmark asks of them, and say how to mend what they do not."""
-    from oodbench.benchmark.checks.detector import CHECKS, Specimen
+    """Check that detectors do what the benchmark asks of them, and say how to fix what they do not."""
+    from oodbench.benchmark.checks import detector_outcomes
     from oodbench.benchmark.plugins import Plugins
 
     plugins = Plugins.load(plugin or ())
     detectors = _chosen(names, plugins, plugins.detectors)
-    subjects = {detector.name: Specimen(detector) for detector in detectors}
-    _report_checks(subjects, CHECKS, verbose)
+    _report_checks({detector.name: detector_outcomes(detector) for detector in detectors}, verbose)
 
 
 @app.command()
@@ -387,13 +388,13 @@ def check_dataset(
     data_dir: DataDir = None,
     plugin: PluginFiles = None,
 ) -> None:
-    """Check that datasets do what the benchmark asks of them, and say how to mend what they do not."""
-    from oodbench.benchmark.checks.dataset import CHECKS
+    """Check that datasets do what the benchmark asks of them, and say how to fix what they do not."""
+    from oodbench.benchmark.checks import dataset_outcomes
     from oodbench.benchmark.plugins import Plugins
 
     plugins, root = Plugins.load(plugin or ()), data_folder(data_dir)
-    subjects = {dataset.name: dataset(root) for dataset in _chosen(names, plugins, plugins.datasets)}
-    _report_checks(subjects, CHECKS, verbose)
+    datasets = _chosen(names, plugins, plugins.datasets)
+    _report_checks({dataset.name: dataset_outcomes(dataset(root)) for dataset in datasets}, verbose)
 
 
 @app.command()
@@ -450,22 +451,21 @@ def _chosen(names: list[str] | None, plugins: Plugins, registry: Registry[Any]) 
     return found
 
 
-def _report_checks(subjects: dict[str, Any], checks: list[Check[Any]], verbose: bool) -> None:
+def _report_checks(examined: dict[str, Iterator[Outcome]], verbose: bool) -> None:
     """Print what fails (or everything), and end with exit code 1 if anything did."""
-    from oodbench.benchmark.checks.check import outcomes
+    from oodbench.benchmark.checks import totals
 
-    failures = 0
-    for name, subject in subjects.items():
-        counts = {"passed": 0, "failed": 0, "skipped": 0}
-        for outcome in outcomes(subject, checks):
-            counts[outcome.status] += 1
-            if verbose or outcome.status == "failed":
-                style = {"failed": "red", "skipped": "dim"}.get(outcome.status)
+    failed = False
+    for name, outcomes in examined.items():
+        found = []
+        for outcome in outcomes:
+            found.append(outcome)
+            if verbose or outcome.status in ("failed", "expected"):
+                style = {"failed": "red", "expected": "yellow"}.get(outcome.status)
                 _say(f"{name}: {outcome.status}: {outcome.name}: {outcome.message}", style=style)
-        skipped = f" ({counts['skipped']} do not apply)" if counts["skipped"] else ""
-        _say(f"{name}: {counts['passed']} checks passed, {counts['failed']} failed{skipped}.")
-        failures += counts["failed"]
-    if failures:
+        _say(f"{name}: {totals(found)}")
+        failed = failed or any(outcome.status == "failed" for outcome in found)
+    if failed:
         raise typer.Exit(1)
 
 
