@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,7 +14,7 @@ from oodbench.benchmark.cli.terminal import say, show_json, show_tables
 from oodbench.benchmark.errors import UsageError
 
 if TYPE_CHECKING:
-    from oodbench.benchmark.checks.check import Check
+    from oodbench.benchmark.checks import Outcome
 
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show what holds, too.")]
 
@@ -62,14 +62,14 @@ def check(
     verbose: Verbose = False,
     plugin: PluginFiles = None,
 ) -> None:
-    """Check that detectors do what the benchmark asks of them, and say how to mend what they do not."""
+    """Check that detectors do what the benchmark asks of them, and say how to fix what they do not."""
     from oodbench.benchmark.cli.selection import select
 
     chosen = select(plugin, detectors=_named(names, plugin, "detector"))
-    from oodbench.benchmark.checks.detector import CHECKS, Specimen
+    from oodbench.benchmark.checks import detector_outcomes
 
-    subjects = {name: Specimen(chosen.plugins.detectors[name]) for name in chosen.detectors}
-    _report_checks(subjects, CHECKS, verbose)
+    examined = {name: detector_outcomes(chosen.plugins.detectors[name]) for name in chosen.detectors}
+    _report_checks(examined, verbose)
 
 
 def check_dataset(
@@ -81,14 +81,14 @@ def check_dataset(
     data_dir: DataDir = None,
     plugin: PluginFiles = None,
 ) -> None:
-    """Check that datasets do what the benchmark asks of them, and say how to mend what they do not."""
+    """Check that datasets do what the benchmark asks of them, and say how to fix what they do not."""
     from oodbench.benchmark.cli.selection import select
 
     chosen, root = select(plugin, datasets=_named(names, plugin, "dataset")), data_folder(data_dir)
-    from oodbench.benchmark.checks.dataset import CHECKS
+    from oodbench.benchmark.checks import dataset_outcomes
 
-    subjects = {name: chosen.plugins.datasets[name](root) for name in chosen.datasets}
-    _report_checks(subjects, CHECKS, verbose)
+    examined = {name: dataset_outcomes(chosen.plugins.datasets[name](root)) for name in chosen.datasets}
+    _report_checks(examined, verbose)
 
 
 def _named(names: Sequence[str] | None, files: Sequence[Path] | None, kind: str) -> list[str]:
@@ -99,20 +99,19 @@ def _named(names: Sequence[str] | None, files: Sequence[Path] | None, kind: str)
     return named
 
 
-def _report_checks(subjects: Mapping[str, Any], checks: Sequence[Check[Any]], verbose: bool) -> None:
+def _report_checks(examined: Mapping[str, Iterator[Outcome]], verbose: bool) -> None:
     """Print what fails (or everything), and end with exit code 1 if anything did."""
-    from oodbench.benchmark.checks.check import outcomes
+    from oodbench.benchmark.checks import totals
 
-    failures = 0
-    for name, subject in subjects.items():
-        counts = {"passed": 0, "failed": 0, "skipped": 0}
-        for outcome in outcomes(subject, checks):
-            counts[outcome.status] += 1
-            if verbose or outcome.status == "failed":
-                style = {"failed": "red", "skipped": "dim"}.get(outcome.status)
+    failed = False
+    for name, outcomes in examined.items():
+        found = []
+        for outcome in outcomes:
+            found.append(outcome)
+            if verbose or outcome.status in ("failed", "expected"):
+                style = {"failed": "red", "expected": "yellow"}.get(outcome.status)
                 say(f"{name}: {outcome.status}: {outcome.name}: {outcome.message}", style=style)
-        skipped = f" ({counts['skipped']} do not apply)" if counts["skipped"] else ""
-        say(f"{name}: {counts['passed']} checks passed, {counts['failed']} failed{skipped}.")
-        failures += counts["failed"]
-    if failures:
+        say(f"{name}: {totals(found)}")
+        failed = failed or any(outcome.status == "failed" for outcome in found)
+    if failed:
         raise typer.Exit(1)

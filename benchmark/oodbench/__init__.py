@@ -61,6 +61,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name in ("benchmark", "datasets", "detectors"):
+        return import_module(f"oodbench.{name}")
     if name not in __all__:
         raise AttributeError(f"module 'oodbench' has no attribute {name!r}; it has {', '.join(__all__)}")
     if name == "__version__":
