@@ -19,17 +19,17 @@ def leaderboard(
 ) -> None:
     """Write page, table and plots anew from the stored results."""
     store = open_store(out, protocol)
-    from oodbench.benchmark import reporting
+    from oodbench.benchmark.reporting import leaderboard as pages
 
     if json:
-        from oodbench.benchmark.cli.tables import leaderboard_rows
+        from oodbench.benchmark.cli.tables import ranks
 
-        show_json(leaderboard_rows(store))
+        show_json(ranks(store))
         return
     if not check:
-        say(f"Leaderboard: {reporting.update(store)}")
+        say(f"Leaderboard: {pages.update(store)}")
         return
-    problems = reporting.check(store)
+    problems = pages.check(store)
     for problem in problems:
         say(problem, style="red")
     if problems:

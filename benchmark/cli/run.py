@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -21,12 +22,12 @@ from oodbench.benchmark.cli.options import (
     open_store,
     split_values,
 )
-from oodbench.benchmark.cli.terminal import say, show, terminal
+from oodbench.benchmark.cli.terminal import make_table, say, show_tables, terminal
 from oodbench.benchmark.errors import UsageError
+from oodbench.benchmark.running.interruption import interruption_held_back
 
 if TYPE_CHECKING:
     from oodbench.benchmark.results.store import Store
-    from oodbench.benchmark.running.engine import Summary
 
 REPEATED = ("out", "data_dir", "device", "trace", "results_only")
 """Options that the command of a single trial repeats; files of plugins and the protocol come besides."""
@@ -91,6 +92,7 @@ def run(
         jobs=jobs,
         scheduler=scheduler,
     )
+    numbers = _numbers(seed) if seed else list(range(seeds or 1))
     from oodbench.benchmark.cli.selection import check_writable, select
     from oodbench.benchmark.running.device import check_device
 
@@ -99,8 +101,75 @@ def run(
     for folder in (store.leaderboard, store.runs):
         check_writable(folder, "--out")
     chosen = select(plugin, detectors=detector, datasets=dataset, classes=class_, image_size=image_size)
-    say(_where(store))
-    trials, summary = ...  # type: ignore[misc]
+    with interruption_held_back():  # torch takes it, while it is imported, for a sign that there is no NumPy
+        from oodbench.benchmark.running import engine
+        from oodbench.benchmark.running.pool import parallel_map
+    from oodbench.benchmark.cli.display import make_display
+    from oodbench.benchmark.reporting import leaderboard
+    from oodbench.benchmark.trials import plan
+
+    trials = plan(
+        chosen.plugins,
+        detectors=chosen.detectors,
+        datasets=chosen.datasets,
+        classes=chosen.classes,
+        seeds=numbers,
+        settings=set_ or (),
+        protocol=protocol,
+    )
+    say(f"Results go to {store.results}, run folders to {store.runs}.")
+    for broken in chosen.plugins.broken:
+        say(f"Left out: {broken.source}: {broken.cause}", style="yellow")
+    summary = engine.run(
+        trials,
+        chosen.plugins,
+        store,
+        data=data_folder(data_dir),
+        jobs=jobs,
+        scheduler=scheduler,
+        device=device,
+        force=force,
+        trace=trace,
+        keep=not results_only,
+        together=together,
+        display=make_display(terminal()),
+        options=[*as_given(context, *REPEATED), *chosen.plugin_words],
+    )
+    say("Writing the leaderboard: page, table and plots.")
+    with parallel_map(1 if scheduler or not summary.done else jobs or os.cpu_count() or 1) as parallel:
+        page = leaderboard.update(store, map=parallel)
+    _show_ranks(store, {trial.dataset for trial in trials})
+    if summary.failed:
+        say(f"{len(summary.failed)} of {summary.done} trials failed; the others are stored:", style="red")
+        for result in summary.failed:
+            say(f"  {result.command}: {result.error}")
+    say(f"Leaderboard: {page}, results: {store.results}, run folders: {store.runs}")
+    if summary.failed or any(broken.source.startswith("file ") for broken in chosen.plugins.broken):
+        raise typer.Exit(1)
+
+
+def _show_ranks(store: Store, datasets: set[str]) -> None:
+    """Print the ranked table of some datasets, best first."""
+    from oodbench.benchmark.reporting.summary import Summary
+    from oodbench.benchmark.reporting.tables import ranked_rows
+
+    results = store.read_all()
+    for problem in results.problems:
+        say(f"Left out: {problem}", style="yellow")
+    ranked = ranked_rows(Summary(results.select(dataset=datasets)))
+    table = make_table(ranked.header)
+    for row in ranked.rows:
+        table.add_row(*row)
+    show_tables(table)
+
+
+def _numbers(seeds: Sequence[str]) -> list[int]:
+    """Return seeds as numbers; raises UsageError for what is none."""
+    words = split_values(seeds, lambda _: False)
+    for word in words:
+        if not word.isdecimal():
+            raise UsageError(f"--seed {word}: a seed is a whole number from 0 up.")
+    return [int(word) for word in words]
 
 
 def _check_options(

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oodbench.benchmark.cli.options import split_values
-from oodbench.benchmark.errors import UsageError, unknown
-from oodbench.benchmark.plugins import Plugins, source_of
+from oodbench.benchmark.errors import UsageError
+from oodbench.benchmark.plugins import Plugins
 from oodbench.benchmark.trials import class_labels, with_size
 
 if TYPE_CHECKING:
@@ -70,64 +70,17 @@ def select(
     UsageError
         One of them does not exist.
     """
-    words = split_values([*(detectors or ()), *(datasets or ())], _is_file)
-    given = [Path(word) for word in words if _is_file(word)]
-    plugins = Plugins.load(dict.fromkeys([*(files or ()), *given]))
-    named_detectors = _names(detectors or (), plugins.detectors, plugins)
-    named_datasets = [with_size(name, image_size) for name in _names(datasets or (), plugins.datasets, plugins)]
+    plugins = Plugins.load(files or ())
+    named_detectors = plugins.resolve(_split(detectors or (), plugins.detectors), "detector")
+    named_datasets = plugins.resolve(_split(datasets or (), plugins.datasets), "dataset")
+    plugins.check_names(named_detectors, named_datasets)
+    named_datasets = [with_size(name, image_size) for name in named_datasets]
     on = [plugins.datasets[name] for name in named_datasets]
-    class_names = {name.casefold() for dataset in on for name in dataset.class_names}
-    chosen = split_values(classes or (), lambda text: text.casefold() in class_names)
+    class_names = {name.lower() for dataset in on for name in dataset.class_names}
+    chosen = split_values(classes or (), lambda text: text.lower() in class_names)
     for dataset in on:
         class_labels(dataset, chosen)
     return Selection(plugins, named_detectors, named_datasets, chosen)
-
-
-def _names(words: Sequence[str], registry: Registry[Any], plugins: Plugins) -> list[str]:
-    """Return the names that words stand for, one each; those of a file are all that it holds."""
-    names = []
-    for word in split_values(words, lambda text: _is_file(text) or _knows(registry, text)):
-        if _is_file(word):
-            names += names_in(Path(word), registry, plugins)
-        else:
-            _check(registry, word)
-            names.append(word)
-    return names
-
-
-def names_in(path: Path, registry: Registry[Any], plugins: Plugins) -> list[str]:
-    """Return the names of the plugins of one kind that a local file holds.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-    registry : Registry
-        Of detectors or of datasets.
-    plugins : Plugins
-        What `registry` belongs to; they were loaded with the file.
-
-    Returns
-    -------
-    list of str
-
-    Raises
-    ------
-    UsageError
-        A file cannot be loaded, or this one holds none.
-    """
-    refuse_broken_files(plugins)
-    names = [name for name, plugin in registry.plugins.items() if plugin.source == source_of(path)]
-    if not names:
-        raise UsageError(f'{path} holds no {registry.kind}: put @register("its-name") before the class.')
-    return names
-
-
-def refuse_broken_files(plugins: Plugins) -> None:
-    """Raise UsageError if a local file cannot be loaded."""
-    for broken in plugins.broken:
-        if broken.source.startswith("file "):
-            raise UsageError(f"{broken.source} cannot be used: {broken.cause}")
 
 
 def check_writable(folder: Path, option: str) -> None:
@@ -141,20 +94,13 @@ def check_writable(folder: Path, option: str) -> None:
         raise UsageError(f"{folder} cannot be written to{at} ({cause}): choose another folder with {option}.")
 
 
-def _is_file(word: str) -> bool:
-    return word.endswith(".py")
+def _split(words: Sequence[str], registry: Registry[Any]) -> list[str]:
+    """Take words apart at commas, unless they name a file, a folder or a plugin as they stand."""
+    names = {name.lower() for name in registry.names()}
 
+    def known(text: str) -> bool:
+        family, colon, argument = text.partition(":")
+        path = argument.rpartition("@")[0] or argument  # folder:PATH@SIZE
+        return Path(path if colon else family).exists() or text.lower() in names
 
-def _knows(registry: Registry[Any], text: str) -> bool:
-    """Whether a text names something as it stands; of a family's member, whether it is a path that exists."""
-    _, colon, argument = text.partition(":")
-    if colon:
-        return Path(argument.rpartition("@")[0] or argument).exists()
-    return text.casefold() in map(str.casefold, registry.names())
-
-
-def _check(registry: Registry[Any], name: str) -> None:
-    family, colon, _ = name.partition(":")
-    known, families = registry.names(), registry.families()
-    if not (family.casefold() in map(str.casefold, families if colon else known)):
-        raise unknown(registry.kind, name, [*known, *(f"{each}:…" for each in families)])
+    return split_values(words, known)

@@ -128,6 +128,18 @@ def diff_table(comparison: Comparison) -> Table:
     return table
 
 
+def ranks(store: Store) -> dict[str, list[dict[str, Any]]]:
+    """Return the ranked table of each dataset, best first, as JSON values; raises UsageError if there are no results."""
+    results = store.read_all()
+    if not results:
+        raise UsageError(f"There are no results in {store.leaderboard}: run something, or name its folder with --out.")
+    board = results.leaderboard()
+    return {
+        dataset: records(board[dataset].sort_values("rank", kind="stable").reset_index())
+        for dataset in board.columns.get_level_values(0).unique()
+    }
+
+
 def records(table: pd.DataFrame) -> list[dict[str, Any]]:
     """Return the rows of a table as JSON values; what is NaN becomes None."""
     rows: list[dict[str, Any]] = json.loads(table.to_json(orient="records"))

@@ -45,7 +45,7 @@ def list_detectors(files: Files = ()) -> list[str]:
     >>> "memvae" in ob.list_detectors()
     True
     """
-    return sorted(_plugins(files).detectors.names())
+    return sorted(Plugins.load(files).detectors.names())
 
 
 def list_datasets(files: Files = ()) -> list[str]:
@@ -67,7 +67,7 @@ def list_datasets(files: Files = ()) -> list[str]:
     >>> "cifar10" in ob.list_datasets()
     True
     """
-    return sorted(_plugins(files).datasets.names())
+    return sorted(Plugins.load(files).datasets.names())
 
 
 def load_split(
@@ -118,7 +118,7 @@ def load_split(
     torch.Size([1, 8, 8])
     """
     check_protocol(protocol)
-    found = _plugins(files).datasets[dataset]
+    found = Plugins.load(files).datasets[dataset]
     (label,) = class_labels(found, [normal_class])
     from oodbench._split import LoadedSplit
 
@@ -265,22 +265,15 @@ def run(
     True
     """
     from oodbench.benchmark.cli.display import make_display
-    from oodbench.benchmark.cli.selection import names_in
     from oodbench.benchmark.cli.terminal import terminal
-    from oodbench.benchmark.reporting import update
+    from oodbench.benchmark.reporting import leaderboard
     from oodbench.benchmark.results.collection import Results
     from oodbench.benchmark.results.store import Store
     from oodbench.benchmark.running import engine
     from oodbench.benchmark.trials import plan
 
-    given = [detectors] if isinstance(detectors, (str, Path, type)) else list(detectors)
-    paths = [Path(one) for one in given if _is_file(one)]
-    plugins = _plugins([*files, *paths], [one for one in given if isinstance(one, type)])
-    names = [
-        name
-        for one in given
-        for name in (names_in(Path(str(one)), plugins.detectors, plugins) if _is_file(one) else [_name_of(one)])
-    ]
+    plugins = Plugins.load(files)
+    names = plugins.resolve([detectors] if isinstance(detectors, (str, Path, type)) else detectors)
     trials = plan(
         plugins,
         detectors=names,
@@ -304,7 +297,7 @@ def run(
         display=make_display(terminal()) if progress else None,
         options=["--out", str(out)],
     )
-    update(store)
+    leaderboard.update(store)
     return Results(result for trial in trials if (result := store.read(trial)) is not None)
 
 
@@ -390,29 +383,11 @@ def load_model(folder: str | Path, *, detector: Detectors | None = None) -> Dete
 
 def _detector_class(detector: Detectors) -> type[Detector]:
     """Return the class that a name, a file or the class itself stands for."""
-    from oodbench.benchmark.cli.selection import names_in
-
-    if isinstance(detector, type):
-        return detector
-    if not _is_file(detector):
-        return _plugins().detectors[str(detector)]
-    plugins = _plugins([detector])
-    names = names_in(Path(detector), plugins.detectors, plugins)
+    plugins = Plugins()
+    names = plugins.resolve([detector])
     if len(names) > 1:
         raise UsageError(f"{detector} holds several detectors ({', '.join(names)}): give the class of one.")
     return plugins.detectors[names[0]]
-
-
-def _plugins(files: Files = (), classes: Sequence[type[Detector]] = ()) -> Plugins:
-    return Plugins.load(map(Path, files), classes)
-
-
-def _is_file(detector: Detectors) -> bool:
-    return not isinstance(detector, type) and str(detector).endswith(".py")
-
-
-def _name_of(detector: Detectors) -> str:
-    return detector.name if isinstance(detector, type) else str(detector)
 
 
 def _data_folder(given: str | Path | None) -> Path:
