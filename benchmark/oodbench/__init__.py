@@ -16,7 +16,7 @@ Write a detector, and check it:
 >>> import torch
 >>> @ob.register("farthest")
 ... class Farthest(ob.Detector):
-...     """Distance to the mean training image."""
+...     '''Distance to the mean training image.'''
 ...
 ...     def fit(self, images, *, monitor=None):
 ...         self.mean_ = images.mean(0)
