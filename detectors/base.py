@@ -68,10 +68,13 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]
         The registered name, set by `register`.
     SEARCH : mapping of str to sequence
         Hyperparameters that ``bench tune`` may choose, and the values among which; none by default.
+    EXPECTED_FAILURES : mapping of str to str
+        Checks (``bench check``) that the class is known to fail, by name, with the reason; none by default.
     """
 
     name: ClassVar[str] = ""
     SEARCH: ClassVar[Mapping[str, Sequence[Any]]] = {}
+    EXPECTED_FAILURES: ClassVar[Mapping[str, str]] = {}
 
     if not TYPE_CHECKING:
 
