@@ -34,6 +34,26 @@ class Whole(MyDetector):
     """Works."""
 
 
+class Plain:
+    """Is a class like any other."""
+
+    def fit(self, images: Tensor) -> Self:
+        return self
+
+    def score(self, images: Tensor) -> Tensor:
+        return images.flatten(1).sum(1)
+
+
+class Scoreless(Detector):
+    """Has no score."""
+
+    def fit(self, images: Tensor, *, monitor: Monitor | None = None) -> Self:
+        return self
+
+
+BROKEN["is_a_detector"] = [Plain, Scoreless]  # type: ignore[list-item]
+
+
 @breaks("has_a_proper_name")
 class Named(Whole):
     """Has a name that no path should hold."""
@@ -62,6 +82,22 @@ class ByPosition(Whole):
         super().__init__()
 
 
+@breaks("parameters_have_defaults")
+class Stars(Whole):
+    """Takes anything by position."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+
+
+@breaks("parameters_have_defaults")
+class Keywords(Whole):
+    """Takes any keyword."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+
+
 class Computes(Detector):
     """Works in its constructor."""
 
@@ -85,6 +121,14 @@ class Prepares(Computes):
     def __init__(self, *, size: int = 3) -> None:
         self.size = size
         self.network_ = nn.Linear(size, size)
+
+
+@breaks("constructor_only_keeps_parameters")
+class Drops(Computes):
+    """Keeps a parameter under another name."""
+
+    def __init__(self, *, size: int = 3) -> None:
+        self.width = size
 
 
 @breaks("can_be_cloned")
@@ -112,6 +156,46 @@ class Objects(Whole):
         return {"activation": nn.ReLU()}
 
 
+@breaks("methods_take_what_they_are_given")
+class Labelled(Whole):
+    """Wants labels."""
+
+    def fit(self, images: Tensor, labels: Tensor, *, monitor: Monitor | None = None) -> Self:  # type: ignore[override]
+        return super().fit(images, monitor=monitor)
+
+
+@breaks("methods_take_what_they_are_given")
+class Unwatched(Whole):
+    """Takes no monitor."""
+
+    def fit(self, images: Tensor) -> Self:  # type: ignore[override]
+        return super().fit(images)
+
+
+@breaks("methods_take_what_they_are_given")
+class ScoresLabelled(Whole):
+    """Wants labels where there are none."""
+
+    def score(self, images: Tensor, labels: Tensor) -> Tensor:  # type: ignore[override]
+        return super().score(images)
+
+
+@breaks("methods_take_what_they_are_given")
+class NoGenerator(Whole):
+    """Takes no generator."""
+
+    def sample(self, n: int) -> Tensor:  # type: ignore[override]
+        return super().sample(n)
+
+
+@breaks("methods_take_what_they_are_given")
+class SamplesNothing(Whole):
+    """Draws as many as it likes."""
+
+    def sample(self, *, generator: torch.Generator | None = None) -> Tensor:  # type: ignore[override]
+        return super().sample(1, generator=generator)
+
+
 @breaks("fit_returns_itself")
 class ReturnsNone(Whole):
     """Forgets to return itself."""
@@ -123,7 +207,7 @@ class ReturnsNone(Whole):
 
 def spoilt_for(shape: tuple[int, int, int]) -> type[Detector]:
     class Spoilt(Whole):
-        """Gives NaN for images of one shape."""
+        """Returns NaN for images of one shape."""
 
         def score(self, images: Tensor) -> Tensor:
             return super().score(images) * (torch.nan if tuple(images.shape[1:]) == shape else 1)
@@ -238,7 +322,7 @@ class Unused(Whole):
 
 @breaks("gradient_reaches_every_parameter")
 class Dead(Whole):
-    """Shrinks everything that its encoder gives to 0, as a memory's threshold can."""
+    """Shrinks everything that its encoder returns to 0, as a memory's threshold can."""
 
     def _errors(self, images: Tensor) -> Tensor:
         latents = self.network_["encoder"](images)
@@ -265,7 +349,7 @@ class Confused(Whole):
 
 @breaks("scores_are_one_number_an_image")
 class Column(Whole):
-    """Gives a column."""
+    """Returns a column."""
 
     def score(self, images: Tensor) -> Tensor:
         return super().score(images).unsqueeze(1)
@@ -273,7 +357,7 @@ class Column(Whole):
 
 @breaks("scores_are_one_number_an_image")
 class Doubles(Whole):
-    """Gives float64."""
+    """Returns float64."""
 
     def score(self, images: Tensor) -> Tensor:
         return super().score(images).double()
@@ -281,7 +365,7 @@ class Doubles(Whole):
 
 @breaks("scores_are_one_number_an_image")
 class Arrays(Whole):
-    """Gives a NumPy array."""
+    """Returns a NumPy array."""
 
     def score(self, images: Tensor) -> Tensor:
         return super().score(images).numpy()  # type: ignore[return-value]
@@ -289,7 +373,7 @@ class Arrays(Whole):
 
 @breaks("scores_are_one_number_an_image")
 class Graph(Whole):
-    """Gives scores with a graph."""
+    """Returns scores with a graph."""
 
     def score(self, images: Tensor) -> Tensor:
         return self._errors(images)
@@ -305,7 +389,7 @@ class Logarithm(Whole):
 
 @breaks("scores_differ")
 class Decides(Whole):
-    """Gives a decision in place of a score."""
+    """Returns a decision in place of a score."""
 
     def score(self, images: Tensor) -> Tensor:
         return (super().score(images) > 1).float()
@@ -393,6 +477,31 @@ class Stumbles(Whole):
     def score(self, images: Tensor) -> Tensor:
         with torch.inference_mode():
             return self._errors(images)
+
+
+@breaks("score_handles_numpy_images")
+class NeedsTensors(Whole):
+    """Calls a tensor's method on whatever it is given."""
+
+    def score(self, images: Tensor) -> Tensor:
+        return super().score(images.clone())
+
+
+@breaks("score_handles_numpy_images")
+class ReadsArrays(Whole):
+    """Takes an array's pixels for bytes."""
+
+    def score(self, images: Tensor) -> Tensor:
+        array = isinstance(images, np.ndarray)
+        return super().score(torch.as_tensor(images) / (255 if array else 1))
+
+
+@breaks("fit_handles_numpy_images")
+class TrainsOnTensors(Whole):
+    """Calls a tensor's method on whatever it is given."""
+
+    def fit(self, images: Tensor, *, monitor: Monitor | None = None) -> Self:
+        return super().fit(images.clone(), monitor=monitor)
 
 
 @breaks("fit_refuses_nan")
@@ -490,7 +599,7 @@ class Miscounts(Whole):
 
 @breaks("counts_its_parameters")
 class Feverish(Whole):
-    """Reports a sign of health that is no number."""
+    """Has a diagnostic that is no number."""
 
     def diagnostics(self, images: Tensor) -> dict[str, float]:
         return {"temperature": float("nan")}
@@ -523,6 +632,7 @@ class SeedsPython(Whole):
         return super().sample(n, generator=generator)
 
 
+@breaks("fit_returns_itself")
 class Nothing(Detector):
     """Cannot be fitted at all."""
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from oodbench.benchmark.checks.check import check_dataset
+from oodbench.benchmark.checks import check_dataset
 from oodbench.benchmark.errors import UsageError
 from oodbench.benchmark.plugins import Plugins
 from oodbench.benchmark.trials import class_labels, plan, with_size
