@@ -150,9 +150,9 @@ def evaluate(
     Returns
     -------
     Evaluation
-        Figures such as ``auroc``, ``fpr95`` and ``frechet``; the trained ``detector``; ``scores`` (float32, one for each
-        test image, higher is more out-of-distribution) with ``is_ood`` and ``labels``; ``samples`` (float32 images in
-        [0, 1], None if it cannot sample); ``history``.
+        Figures such as ``auroc``, ``fpr95`` and ``frechet``; the trained ``detector``; ``scores`` (float32, one for
+        each test image, higher is more out-of-distribution) with ``is_ood`` and ``labels``; ``samples`` (float32 images
+        in [0, 1], None if it cannot sample); ``history``.
 
     Raises
     ------
@@ -206,7 +206,7 @@ def run(
     keep: bool = True,
     progress: bool = True,
 ) -> Results:
-    """Run detectors on datasets in worker processes, store the results and write the leaderboard, as ``bench run`` does.
+    """Run detectors on datasets in worker processes, store the results, and write the leaderboard, like ``bench run``.
 
     What is stored already is not run again.
 
