@@ -6,15 +6,20 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 SCHEMA: Final = 2
+"""Version of the format that is written; 1 was until 2026."""
+
+
+class NewerSchemaError(ValueError):
+    """A result is of a newer oodbench."""
 
 
 def migrated(stored: Mapping[str, Any]) -> dict[str, Any]:
-    """Bring a stored result to today's schema.
+    """Return a stored result in today's schema.
 
     Parameters
     ----------
     stored : mapping
-        As it stands in a file.
+        As it stands in a file; it is not changed.
 
     Returns
     -------
@@ -22,37 +27,42 @@ def migrated(stored: Mapping[str, Any]) -> dict[str, Any]:
 
     Raises
     ------
+    NewerSchemaError
+        Its schema is newer than today's.
     ValueError
-        It has no schema, or that of a newer oodbench.
+        It is no mapping, or names no schema.
     """
-    result = dict(stored)
-    schema = result.get("schema")
-    if not isinstance(schema, int):
+    if not isinstance(stored, Mapping):
+        raise ValueError("it is no JSON object")
+    schema = stored.get("schema")
+    if not isinstance(schema, int) or schema < 1:
         raise ValueError("it names no schema")
     if schema > SCHEMA:
-        raise ValueError(f"it has schema {schema}, and this oodbench reads up to {SCHEMA}: update oodbench")
-    if schema == 1:
-        result = _from_1(result)
-    return result
+        raise NewerSchemaError(f"schema version {schema}, this oodbench reads up to {SCHEMA}")
+    return _from_1(stored) if schema == 1 else dict(stored)
 
 
-def _from_1(result: dict[str, Any]) -> dict[str, Any]:
-    """Add the default protocol, rename "health" and "kernel", and judge what schema 1 left unjudged."""
-    result = {"protocol": "deep-svdd", **result, "schema": 2}
+def _from_1(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """Name the protocol, rename "health" and "kernel", and judge diagnostics, as schema 1 did when it was shown."""
+    result = {"protocol": "deep-svdd", **stored, "schema": 2}
     if "health" in result:
         result["diagnostics"] = result.pop("health")
         result["unhealthy"] = _unhealthy_1(result["diagnostics"])
-    for measures in (result, *(result.get("controls") or {}).values()):
-        if "kernel" in measures:
-            measures["kid"] = measures.pop("kernel")
-    for name in ("normal_kept", "ood_caught"):
+    if "kernel" in result:
+        result["kid"] = result.pop("kernel")
+    if result.get("controls"):
+        result["controls"] = {
+            name: {"kid" if key == "kernel" else key: value for key, value in measures.items()}
+            for name, measures in result["controls"].items()
+        }
+    for name in ("normal_kept", "ood_caught"):  # None where no images were held out
         if result.get(name, 0) is None:
             del result[name]
     return result
 
 
 def _unhealthy_1(signs: Mapping[str, float]) -> list[str]:
-    """Read the signs that detectors reported under schema 1, whose meaning the harness knew."""
+    """Judge the diagnostics of schema 1, whose meaning the harness knew; detectors judge their own since."""
     found = []
     if signs.get("dead_queries", 0) > 0.01:
         found.append(f"{signs['dead_queries']:.0%} of the queries find no memory slot above the threshold")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from oodbench.benchmark.results.store import SCHEMA, Result
+from oodbench.benchmark.results.result import TrialResult
+from oodbench.benchmark.trials import Trial
 
 
 def result(
@@ -17,14 +18,24 @@ def result(
     classes: int = 10,
     changes: dict[str, Any] | None = None,
     **more: Any,
-) -> Result:
-    """Make a result; anything in it can be given."""
-    label = detector + "".join(f"@{key}={value}" for key, value in (changes or {}).items())
-    return {
-        "schema": SCHEMA,
+) -> TrialResult:
+    """Make a result; anything in it can be given, and what is None is left out. A failed one has no measures."""
+    measures: dict[str, Any] = {
+        "auroc": auroc,
+        "aupr_out": 0.99,
+        "aupr_in": 0.5,
+        "fpr95": 0.25,
+        "normal_kept": 0.95,
+        "ood_caught": 0.5,
+        "fit_seconds": 10.0,
+        "score_images_per_second": 5000.0,
+        "parameters": 1234,
+        "peak_memory_mb": 500.0,
+    }
+    given: dict[str, Any] = {
         "dataset": dataset,
         "detector": detector,
-        "label": label,
+        "label": Trial(dataset, detector, normal_class, seed, tuple(sorted((changes or {}).items()))).label,
         "normal_class": normal_class,
         "class_name": str(normal_class),
         "classes": classes,
@@ -37,23 +48,14 @@ def result(
         "fingerprint": "abc",
         "hyperparameters": {},
         "status": "done",
-        "auroc": auroc,
-        "aupr_out": 0.99,
-        "aupr_in": 0.5,
-        "fpr95": 0.25,
-        "normal_kept": 0.95,
-        "ood_caught": 0.5,
-        "fit_seconds": 10.0,
-        "score_images_per_second": 5000.0,
-        "parameters": 1234,
-        "peak_memory_mb": 500.0,
-        "health": {},
         "finished": "2026-01-02T03:04:05+00:00",
+        **({"error": "ValueError: boom"} if more.get("status") == "failed" else measures),
         **more,
     }
+    return TrialResult(**{key: value for key, value in given.items() if value is not None})
 
 
-def row(detector: str, aurocs: list[float], dataset: str = "mnist", seed: int = 0, **more: Any) -> list[Result]:
+def row(detector: str, aurocs: list[float], dataset: str = "mnist", seed: int = 0, **more: Any) -> list[TrialResult]:
     """Make the results of one detector, class by class."""
     return [
         result(dataset, detector, normal_class, seed, auroc, classes=len(aurocs), **more)

@@ -8,7 +8,7 @@ import pytest
 
 from oodbench.benchmark.errors import UsageError
 from oodbench.benchmark.files import PARTIAL, new_folder, write_text
-from oodbench.benchmark.results.store import Store, read_result
+from oodbench.benchmark.results.store import Store, read_card, write_card
 from oodbench.benchmark.trials import Trial
 from tests.benchmark.made_up import result
 
@@ -22,7 +22,8 @@ def files_in(folder: Path) -> list[str]:
 
 def test_a_result_is_one_json_file(tmp_path: Path) -> None:
     store = Store.at(tmp_path)
-    store.write(TRIAL, result())
+    assert store.read(TRIAL) is None
+    store.write(result())
     assert files_in(tmp_path) == ["results/mnist/vae/class-3_seed-0.json"]
     assert store.read(TRIAL) == result()
     assert store.read_all() == [result()]
@@ -41,20 +42,33 @@ def test_another_protocol_has_folders_of_its_own() -> None:
         Store.at(None, "meame")
 
 
-def test_a_result_names_its_protocol_unless_it_is_the_default(tmp_path: Path) -> None:
+def test_results_of_two_protocols_lie_apart(tmp_path: Path) -> None:
     default, memae = Store.at(tmp_path), Store.at(tmp_path, "memae")
-    default.write(TRIAL, result())
-    memae.write(TRIAL, result(protocol="memae"))
-    assert "protocol" not in json.loads(default.result_path(TRIAL).read_text())
-    assert json.loads(memae.result_path(TRIAL).read_text())["protocol"] == "memae"
-    assert (default.read_all(), memae.read_all()) == ([result()], [result(protocol="memae")])
+    default.write(result())
+    memae.write(result(protocol="memae"))
+    assert default.read_all() == [result()]
+    assert memae.read_all() == [result(protocol="memae")]
 
 
-def test_results_of_another_protocol_are_not_taken_for_ones_of_this(tmp_path: Path) -> None:
+@pytest.mark.parametrize("text", ["", "{}", "[1]", "{half", '{"schema": 2, "auroc": "high"}'])
+def test_a_damaged_file_counts_as_no_result(tmp_path: Path, text: str) -> None:
     store = Store.at(tmp_path)
-    store.write(TRIAL, result(protocol="memae"))
-    with pytest.raises(UsageError, match="of the protocol memae, not of deep-svdd: add --protocol memae"):
-        store.read_all()
+    write_text(store.result_path(TRIAL), text)
+    assert store.read(TRIAL) is None
+
+
+def test_a_result_of_another_protocol_counts_as_no_result(tmp_path: Path) -> None:
+    store = Store.at(tmp_path)
+    store.write(result(protocol="memae"))
+    assert store.read(TRIAL) is None
+
+
+def test_a_result_of_a_newer_oodbench_is_not_run_again(tmp_path: Path) -> None:
+    store = Store.at(tmp_path)
+    write_text(store.result_path(TRIAL), json.dumps({"schema": 99}))
+    for read in (store.read_all, lambda: store.read(TRIAL)):
+        with pytest.raises(UsageError, match="has schema version 99, this oodbench reads up to 2: update oodbench"):
+            read()
 
 
 def test_an_interrupted_write_leaves_the_old_file(tmp_path: Path) -> None:
@@ -88,6 +102,8 @@ def test_leftovers_of_killed_processes_are_cleared_but_not_those_of_living_ones(
     store.prepare()
     assert not left.exists()
     assert alive.exists()
+    assert store.read_all() == []
+    assert store.read_all().problems == []
 
 
 def test_a_folder_that_cannot_be_written_to(tmp_path: Path) -> None:
@@ -96,16 +112,8 @@ def test_a_folder_that_cannot_be_written_to(tmp_path: Path) -> None:
         Store.at(tmp_path / "file").prepare()
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[1]", "{half"])
-def test_what_is_no_result_is_named(tmp_path: Path, text: str) -> None:
-    path = tmp_path / "x.json"
-    path.write_text(text)
-    with pytest.raises(UsageError, match=r"x.json is not a result file .* delete it"):
-        read_result(path)
-
-
-def test_a_result_of_a_newer_version(tmp_path: Path) -> None:
-    path = tmp_path / "x.json"
-    path.write_text(json.dumps({**result(), "schema": 99}))
-    with pytest.raises(UsageError, match="schema version 99"):
-        read_result(path)
+def test_a_model_card(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="holds no stored model: name a run folder"):
+        read_card(tmp_path)
+    write_card(tmp_path, {"detector": "vae"})
+    assert read_card(tmp_path) == {"detector": "vae"}
