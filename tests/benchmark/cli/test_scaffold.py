@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from oodbench.benchmark.cli.app import app
-from oodbench.benchmark.cli.scaffold import new_file
+from oodbench.benchmark.cli.scaffold import new_file, new_package
 from oodbench.benchmark.errors import UsageError
 from oodbench.benchmark.results.store import Store
 
