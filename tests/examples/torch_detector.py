@@ -50,4 +50,5 @@ class TinyAutoencoder(Detector):
         return self._errors(images)
 
     def _errors(self, images: Tensor) -> Tensor:
-        return (self.network_(images) - images).square().flatten(1).sum(1)
+        reconstructed: Tensor = self.network_(images)
+        return (reconstructed - images).square().flatten(1).sum(1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import subprocess
 import sys
@@ -80,7 +81,8 @@ def test_a_package_is_found_once_installed_and_passes_its_own_test(tmp_path: Pat
     site, package = tmp_path / "site", tmp_path / "far-away"
     install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--target"]
     subprocess.run([*install, site, package], check=True, capture_output=True)
-    here = {"PYTHONPATH": str(site), "PATH": "/usr/bin:/bin", "COLUMNS": "200", "HOME": str(tmp_path)}
+    path = os.pathsep.join([str(site), *filter(None, [os.environ.get("PYTHONPATH")])])
+    here = {"PYTHONPATH": path, "PATH": "/usr/bin:/bin", "COLUMNS": "200", "HOME": str(tmp_path)}
     program = Path(sys.executable).with_name("bench")
     select = ["--detector", "far-away", "--dataset", "digits", "--class", "0", "--out", str(tmp_path / "out")]
     subprocess.run([program, "run", *select], check=True, capture_output=True, env=here)
