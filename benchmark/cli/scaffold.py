@@ -92,7 +92,7 @@ def _module(name: str) -> str:
         raise UsageError(f"{name!r} is the name of a Python module, which {module}.py would hide: choose another name.")
     plugins = Plugins.load()
     for registry in (plugins.detectors, plugins.datasets):
-        if name in registry.plugins or name in registry.families:
+        if name in [*registry.names(), *registry.families()]:
             raise UsageError(f"There is already a {registry.kind} named {name!r}: choose another name.")
     return module
 

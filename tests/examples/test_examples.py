@@ -23,7 +23,7 @@ def test_examples_pass_the_checks(detector: Detector) -> None:
 
 @pytest.mark.parametrize(("file", "cls"), [("torch_detector.py", TinyAutoencoder), ("local_outlier_factor.py", LOF)])
 def test_the_command_checks_them(file: str, cls: type[Detector]) -> None:
-    result = CliRunner().invoke(app, ["check", "--plugin", str(HERE / file)])
+    result = CliRunner().invoke(app, ["check", str(HERE / file)])
     assert result.exit_code == 0, result.output
     assert f"{cls.name}: " in result.stdout
     assert " 0 failed" in result.stdout

@@ -2,8 +2,8 @@
 
 A small autoencoder, as a working start: change the network, the loss and the score to what you want to try.
 
-    bench check --plugin my_detector.py
-    bench run --plugin my_detector.py --detector my-detector --dataset digits --out my-results
+    bench check my_detector.py
+    bench run --detector my_detector.py --dataset digits --out my-results
 """
 
 from __future__ import annotations
