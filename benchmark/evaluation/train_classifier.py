@@ -23,9 +23,9 @@ from oodbench.benchmark.evaluation.classifier import BATCH, Network, shipped
 from oodbench.benchmark.plugins import Plugins
 from oodbench.datasets.base import DatasetError
 from oodbench.datasets.components.split import as_float
-from oodbench.detectors.components.randomness import seeded
+from oodbench.detectors.components.augmentation import shifted
+from oodbench.detectors.components.seeding import seeded
 from oodbench.detectors.components.training import bfloat16_pays
-from oodbench.detectors.geotrans import shifted
 
 EPOCHS = {"digits": 60, "mnist": 4, "cifar10": 14}
 """Passes over the training part, for the classifiers that come with oodbench."""

@@ -22,7 +22,7 @@ from tests.benchmark.broken_detectors import BROKEN, Whole
 
 BY_NAME = {check.name: check for check in CHECKS}
 BUILT_IN = [
-    plugin.cls(least_steps=60) if issubclass(plugin.cls, Neural) else plugin.cls  # fast enough for a test
+    plugin.cls(min_steps=60) if issubclass(plugin.cls, Neural) else plugin.cls  # fast enough for a test
     for plugin in Plugins.load().detectors.plugins.values()
     if plugin.source == "built in"
 ]
