@@ -25,8 +25,8 @@ from oodbench.datasets.base import Part
 from oodbench.datasets.components.protocols import PROTOCOLS
 from oodbench.datasets.components.split import as_float
 from oodbench.detectors.base import DetectorError, Monitor, can_sample
+from oodbench.detectors.components.autoencoder import Autoencoder
 from oodbench.detectors.components.batched import Trained, train_together
-from oodbench.detectors.components.neural import Neural
 
 
 class Progress(Protocol):
@@ -141,7 +141,7 @@ def _trained(task: Task, plugins: Plugins) -> Trained | None:
             ]
             try:
                 together = train_together(
-                    cast(list[Neural], detectors),  # as the engine has asked `can_train_together`
+                    cast(list[Autoencoder], detectors),  # as the engine has asked `can_train_together`
                     [as_float(own.train) for own in splits],
                     monitors=monitors,
                 )

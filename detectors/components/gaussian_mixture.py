@@ -14,21 +14,21 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 from torch import Tensor
 
-ITERATIONS = 20
-"""Of expectation-maximisation, at most."""
+MAX_ITERATIONS = 20
+"""Of expectation-maximisation."""
 
 
-def fit_mixture(latents: Tensor, *, components: int, seed: int) -> dict[str, Tensor]:
+def fit_mixture(latents: Tensor, *, n_gaussians: int, seed: int) -> dict[str, Tensor]:
     """Fit a Gaussian mixture with full covariances.
 
     Parameters
     ----------
     latents : Tensor
         float32 (N, L).
-    components : int
-        How many Gaussians at most; fewer where there are few latents.
+    n_gaussians : int
+        The largest number of Gaussians; fewer where there are few latents.
     seed : int
-        Of the initial clustering.
+        Seeds the initial clustering.
 
     Returns
     -------
@@ -36,11 +36,11 @@ def fit_mixture(latents: Tensor, *, components: int, seed: int) -> dict[str, Ten
         ``weights`` (K,), ``means`` (K, L) and ``factors`` (K, L, L), the covariances' Cholesky factors; float64.
     """
     points = latents.double().numpy()
-    # a component needs several points to have a covariance at all
-    components = max(1, min(components, len(points) // 10))
+    # a Gaussian needs several points to have a covariance at all
+    count = max(1, min(n_gaussians, len(points) // 10))
     if len(points) == 1:  # scikit-learn asks for two
         points = points.repeat(2, axis=0)
-    mixture = GaussianMixture(components, random_state=seed, reg_covar=1e-4, max_iter=ITERATIONS)
+    mixture = GaussianMixture(count, random_state=seed, reg_covar=1e-4, max_iter=MAX_ITERATIONS)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # samples do not profit from the last digits
         mixture.fit(points)
@@ -57,11 +57,11 @@ def sample_mixture(mixture: dict[str, Tensor], n: int, generator: torch.Generato
     Parameters
     ----------
     mixture : dict of str to Tensor
-        What `fit_mixture` gave.
+        From `fit_mixture`.
     n : int
-        How many.
+        The number of points.
     generator : torch.Generator, optional
-        Source of randomness.
+        Source of randomness on the CPU; torch's global one by default.
 
     Returns
     -------
@@ -74,19 +74,19 @@ def sample_mixture(mixture: dict[str, Tensor], n: int, generator: torch.Generato
 
 
 def log_density(mixture: dict[str, Tensor], points: Tensor) -> Tensor:
-    """Evaluate a mixture's density.
+    """Return the logarithm of a mixture's density.
 
     Parameters
     ----------
     mixture : dict of str to Tensor
-        What `fit_mixture` gave.
+        From `fit_mixture`.
     points : Tensor
         float32 (n, L).
 
     Returns
     -------
     Tensor
-        float64 (n,), logarithms.
+        float64 (n,).
     """
     parts = []
     for mean, factor in zip(mixture["means"], mixture["factors"], strict=True):

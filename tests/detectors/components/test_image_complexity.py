@@ -7,20 +7,20 @@ import torch
 from sklearn.base import clone
 
 from oodbench.detectors.ae import AE
-from oodbench.detectors.components.input_complexity import LEAST, complexity, excess, fit_expectation, spread
+from oodbench.detectors.components.image_complexity import MIN_COMPLEXITY, complexity, excess, fit_expectation, spread
 from tests.conftest import blobs
 
 
 def test_by_hand() -> None:
     image = torch.tensor([[[[0.0, 1.0], [0.5, 0.5]]]])
     # across: 1 and 0; down: 0.5² twice
-    assert complexity(image).tolist() == pytest.approx([1.5 + LEAST])
+    assert complexity(image).tolist() == pytest.approx([1.5 + MIN_COMPLEXITY])
 
 
 def test_one_colour_is_least_complex_blurred_or_not() -> None:
     plain = torch.full((2, 3, 5, 4), 0.7)
-    assert complexity(plain).tolist() == pytest.approx([LEAST, LEAST])
-    assert complexity(plain, blur=1.0).tolist() == pytest.approx([LEAST, LEAST])
+    assert complexity(plain).tolist() == pytest.approx([MIN_COMPLEXITY, MIN_COMPLEXITY])
+    assert complexity(plain, blur=1.0).tolist() == pytest.approx([MIN_COMPLEXITY, MIN_COMPLEXITY])
 
 
 def test_a_blur_takes_away_noise_and_leaves_a_slope() -> None:

@@ -20,14 +20,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-LEAST = 1e-3
+MIN_COMPLEXITY = 1e-3
 """Keeps the complexity of an image of one colour above 0."""
-LEAST_ERROR = 1e-6
+MIN_ERROR = 1e-6
 """Keeps the logarithm of an error finite."""
 
 
 def complexity(images: Tensor, *, blur: float = 0.0) -> Tensor:
-    """Sum the squared differences of neighbouring pixels.
+    """Return the sum of squared differences of neighbouring pixels.
 
     Parameters
     ----------
@@ -45,12 +45,12 @@ def complexity(images: Tensor, *, blur: float = 0.0) -> Tensor:
     images = _blurred(images, blur)
     across = (images[..., 1:] - images[..., :-1]).square().flatten(1).sum(1)
     down = (images[..., 1:, :] - images[..., :-1, :]).square().flatten(1).sum(1)
-    total: Tensor = across + down + LEAST
+    total: Tensor = across + down + MIN_COMPLEXITY
     return total
 
 
 def fit_expectation(errors: Tensor, complexities: Tensor) -> Tensor:
-    """Learn what error a normal image of a given complexity has.
+    """Fit the error that a normal image of a given complexity has.
 
     Least squares: ``log d = a + b z`` with ``z = (log c − m) / s``.
 
@@ -72,16 +72,16 @@ def fit_expectation(errors: Tensor, complexities: Tensor) -> Tensor:
 
 
 def excess(errors: Tensor, complexities: Tensor, expectation: Tensor, complexity_weight: float) -> Tensor:
-    """Say by how much errors exceed what is expected of normal images as complex.
+    """Return by how much errors exceed those of normal images of the same complexity.
 
     Parameters
     ----------
     errors, complexities : Tensor
         (N,), not negative.
     expectation : Tensor
-        What `fit_expectation` gave.
+        From `fit_expectation`.
     complexity_weight : float
-        What an image's complexity costs that is unlike that of normal images: this times z².
+        Weight of z², by which a complexity counts that is unlike that of normal images.
 
     Returns
     -------
@@ -95,13 +95,13 @@ def excess(errors: Tensor, complexities: Tensor, expectation: Tensor, complexity
 
 
 def _log(values: Tensor) -> Tensor:
-    return values.clamp_min(LEAST_ERROR).log()
+    return values.clamp_min(MIN_ERROR).log()
 
 
 def spread(values: Tensor) -> Tensor:
-    """Give the standard deviation of values (N,), but 1 where all are the same."""
+    """Return the standard deviation of values (N,), but 1 where all are the same."""
     deviation = values.std(correction=0)
-    return torch.where(deviation > LEAST_ERROR, deviation, torch.ones_like(deviation))
+    return torch.where(deviation > MIN_ERROR, deviation, torch.ones_like(deviation))
 
 
 def _blurred(images: Tensor, sigma: float) -> Tensor:

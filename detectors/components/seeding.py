@@ -1,4 +1,4 @@
-"""Randomness that is a detector's own."""
+"""Random numbers that depend on a detector's seed alone."""
 
 from __future__ import annotations
 
@@ -17,9 +17,14 @@ def seeded(seed: int, device: str = "cpu") -> Iterator[torch.Generator]:
     Parameters
     ----------
     seed : int
-        Seeds them, and the generator that is handed out.
+        Seeds them and the generator.
     device : str
-        Where that generator draws.
+        The generator's device.
+
+    Yields
+    ------
+    torch.Generator
+        A generator of its own, seeded alike.
     """
     python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002
     try:
