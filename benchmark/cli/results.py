@@ -97,7 +97,7 @@ def show(
     from oodbench.benchmark.results.store import Store
 
     store = Store.at(out, protocol)
-    results = split_results(store, found.name, label, as_given(context, "out", "plugin"))
+    results = split_results(store, found, label, as_given(context, "out", "plugin"))
     if json:
         show_json([result.model_dump(mode="json") for result in results])
         return
