@@ -44,6 +44,9 @@ FAMILIES = ("pyod",)
 """Files in here that make detectors on demand: users type ``pyod:NAME``."""
 _OF_BASE = ("Detector", "DetectorError", "FitDivergedError", "Monitor", "check_images", "register", "register_family")
 
+FAMILIES = ("pyod",)
+"""Files in here that make detectors on demand: users type ``pyod:NAME``."""
+
 
 @cache
 def _homes() -> dict[str, str]:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from oodbench.benchmark.cli.options import ClassName, Out, PluginFiles, ProtocolName, Settings, as_given, open_store
+from oodbench.benchmark.cli.options import ClassName, Out, PluginFiles, ProtocolName, Settings, as_given
 from oodbench.benchmark.cli.terminal import say, show_tables
 from oodbench.benchmark.errors import UsageError
 
@@ -27,14 +27,15 @@ def sample(
     plugin: PluginFiles = None,
 ) -> None:
     """Generate new images from a stored model."""
-    store = open_store(out, protocol)
     from oodbench.benchmark.cli.selection import select
+    from oodbench.benchmark.trials import check_protocol, plan
 
+    check_protocol(protocol)
     chosen = select(plugin, detectors=[detector], datasets=[dataset], classes=[class_])
     if len(chosen.detectors) > 1:
         raise UsageError(f"{detector} holds several detectors ({', '.join(chosen.detectors)}): name one.")
     from oodbench.benchmark.inference import sample_stored
-    from oodbench.benchmark.trials import plan
+    from oodbench.benchmark.results.store import Store
 
     (trial,) = plan(
         chosen.plugins,
@@ -46,7 +47,7 @@ def sample(
         protocol=protocol,
     )
     options = [*as_given(context, "out"), *chosen.plugin_words]
-    sample_stored(trial, chosen.plugins, store, n=n, seed=sample_seed, output=output, options=options)
+    sample_stored(trial, chosen.plugins, Store.at(out, protocol), n=n, seed=sample_seed, output=output, options=options)
     say(f"{n} images: {output}")
 
 

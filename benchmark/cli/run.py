@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -19,7 +18,6 @@ from oodbench.benchmark.cli.options import (
     Settings,
     as_given,
     data_folder,
-    open_store,
     split_values,
 )
 from oodbench.benchmark.cli.terminal import make_table, say, show_tables, terminal
@@ -63,7 +61,8 @@ def run(
     scheduler: Annotated[
         str | None,
         typer.Option(
-            metavar="ADDRESS", help="Run on a Dask cluster with this scheduler, or local:N for N workers on this machine."
+            metavar="ADDRESS",
+            help="Scheduler of a Dask cluster to run on, or local:N for N workers on this machine.",
         ),
     ] = None,
     device: DeviceName = "auto",
@@ -79,8 +78,8 @@ def run(
 ) -> None:
     """Run the selected trials that are not done yet, then write the leaderboard.
 
-    An axis that is left out means all of it; without --dataset, that is MNIST and CIFAR-10. Options that repeat also take
-    several values joined by commas: --detector knn,pca --class 3,4.
+    An axis that is left out means all of it; without --dataset, that is MNIST and CIFAR-10. Options that repeat also
+    take several values joined by commas: --detector knn,pca --class 3,4.
     """
     _check_options(
         all_=all_,
@@ -95,19 +94,20 @@ def run(
     numbers = _numbers(seed) if seed else list(range(seeds or 1))
     from oodbench.benchmark.cli.selection import check_writable, select
     from oodbench.benchmark.running.device import check_device
+    from oodbench.benchmark.trials import check_protocol, plan
 
     check_device(device)
-    store = open_store(out, protocol)
-    for folder in (store.leaderboard, store.runs):
-        check_writable(folder, "--out")
+    check_protocol(protocol)
+    check_writable(out)
     chosen = select(plugin, detectors=detector, datasets=dataset, classes=class_, image_size=image_size)
     with interruption_held_back():  # torch takes it, while it is imported, for a sign that there is no NumPy
         from oodbench.benchmark.running import engine
         from oodbench.benchmark.running.pool import parallel_map
     from oodbench.benchmark.cli.display import make_display
     from oodbench.benchmark.reporting import leaderboard
-    from oodbench.benchmark.trials import plan
+    from oodbench.benchmark.results.store import Store
 
+    store = Store.at(out, protocol)
     trials = plan(
         chosen.plugins,
         detectors=chosen.detectors,
@@ -136,8 +136,7 @@ def run(
         options=[*as_given(context, *REPEATED), *chosen.plugin_words],
     )
     say("Writing the leaderboard: page, table and plots.")
-    with parallel_map(1 if scheduler or not summary.done else jobs or os.cpu_count() or 1) as parallel:
-        page = leaderboard.update(store, map=parallel)
+    page = leaderboard.update(store, map=parallel_map(1 if scheduler else jobs or os.cpu_count() or 1))
     _show_ranks(store, {trial.dataset for trial in trials})
     if summary.failed:
         say(f"{len(summary.failed)} of {summary.done} trials failed; the others are stored:", style="red")
