@@ -15,3 +15,6 @@ from oodbench.detectors.base import (
 )
 
 __all__ = ["Detector", "DetectorError", "FitDivergedError", "Monitor", "check_images", "register", "register_family"]
+
+FAMILIES = ("pyod",)
+"""Files in here that make detectors on demand: users type ``pyod:NAME``."""

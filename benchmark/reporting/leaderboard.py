@@ -22,7 +22,7 @@ from oodbench.benchmark.results.store import Result, Store
 from oodbench.benchmark.running.interruption import interruption_held_back, result_of
 from oodbench.benchmark.running.workers import worker_pool
 from oodbench.benchmark.trials import BENCHMARK_DATASETS, protocol_option
-from oodbench.datasets.components.split import DEFAULT_PROTOCOL, PROTOCOLS
+from oodbench.datasets.components.protocols import DEFAULT_PROTOCOL, PROTOCOLS
 
 DASH, SICK = "—", "⚠"
 ABREAST = 4

@@ -8,7 +8,7 @@ import pandas as pd
 
 from oodbench.benchmark.cli.display import or_dash
 from oodbench.benchmark.reporting.statistics import Statistics
-from oodbench.datasets.components.split import DEFAULT_PROTOCOL
+from oodbench.datasets.components.protocols import DEFAULT_PROTOCOL
 
 PUBLISHED = Path(__file__).with_name("published.csv")
 MEAN = "mean"

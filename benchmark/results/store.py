@@ -15,7 +15,7 @@ from oodbench.benchmark.errors import UsageError
 from oodbench.benchmark.evaluation.metrics import GENERATION
 from oodbench.benchmark.files import PARTIAL, is_running, partial, remove, write_text
 from oodbench.benchmark.trials import Trial, check_protocol
-from oodbench.datasets.components.split import DEFAULT_PROTOCOL
+from oodbench.datasets.components.protocols import DEFAULT_PROTOCOL
 
 SCHEMA = 1
 Result = dict[str, Any]

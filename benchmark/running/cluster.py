@@ -155,7 +155,7 @@ def _execute(parcel: Parcel, here: Path) -> Delivery:
             dataset.prepare()
             write_arrays(dataset, here)
         result, folder = execute(task), store.run_folder(trial)
-        return Delivery(result, pack(folder) if folder.exists() else None, tuple(dataset.remarks()))
+        return Delivery(result, pack(folder) if folder.exists() else None, tuple(dataset.warnings()))
 
 
 def folder_of(run: str) -> Path:

@@ -47,7 +47,7 @@ class LocalBackend(Backend):
         names = sorted({trial.dataset for trial in trials})
         datasets = [order.plugins.datasets[name](order.data) for name in names]
         with shared_arrays(datasets, order.store.runs) as arrays, mailbox() as reports:
-            remarks = [remark for dataset in datasets for remark in dataset.remarks()]
+            remarks = [remark for dataset in datasets for remark in dataset.warnings()]
             yield LocalSession(order, arrays, reports, self.places(len(trials)), trials, remarks)
 
 

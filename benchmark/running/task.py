@@ -22,7 +22,8 @@ from oodbench.benchmark.running.trial import Options, identity, is_stale, run_tr
 from oodbench.benchmark.running.workers import plugins_of, return_freed_memory, shared_part
 from oodbench.benchmark.trials import Trial, make_detector
 from oodbench.datasets.base import Part
-from oodbench.datasets.components.split import PROTOCOLS, as_float
+from oodbench.datasets.components.protocols import PROTOCOLS
+from oodbench.datasets.components.split import as_float
 from oodbench.detectors.base import DetectorError, Monitor, can_sample
 from oodbench.detectors.components.batched import Trained, train_together
 from oodbench.detectors.components.neural import Neural

@@ -37,7 +37,8 @@ from oodbench.benchmark.results.store import SCHEMA, Result, Store, write_card
 from oodbench.benchmark.running.device import choose_device
 from oodbench.benchmark.trials import Trial, make_detector
 from oodbench.datasets.base import Part
-from oodbench.datasets.components.split import PROTOCOLS, Split, as_float
+from oodbench.datasets.components.protocols import PROTOCOLS
+from oodbench.datasets.components.split import Split, as_float
 from oodbench.detectors.base import Detector, Monitor, can_reconstruct, can_sample
 from oodbench.detectors.components.batched import Trained, adopt
 

@@ -9,7 +9,7 @@ from oodbench.benchmark.plugins import Plugins
 from oodbench.benchmark.reporting import leaderboard
 from oodbench.benchmark.reporting.published import MEAN, OUR_NAMES, PUBLISHED, ROW, beside_ours, published_figures
 from oodbench.benchmark.reporting.statistics import Statistics
-from oodbench.datasets.components.split import PROTOCOLS
+from oodbench.datasets.components.protocols import PROTOCOLS
 from tests.benchmark.made_up import row
 
 FIGURES = pd.read_csv(PUBLISHED, dtype={"class": str}, keep_default_na=False)
