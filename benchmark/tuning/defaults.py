@@ -11,8 +11,7 @@ from oodbench.benchmark.files import write_text
 from oodbench.benchmark.tuning.objective import Settings
 from oodbench.datasets.base import Dataset
 from oodbench.detectors.base import Detector
-from oodbench.detectors.components.presets import kind_of
-from oodbench.detectors.components.settings import settings_file
+from oodbench.detectors.components.defaults import defaults_file, kind_of
 
 
 def check_writable(detector: type[Detector]) -> Path:
@@ -23,7 +22,7 @@ def check_writable(detector: type[Detector]) -> Path:
     UsageError
         They stand in its code.
     """
-    path = settings_file(inspect.getfile(detector))
+    path = defaults_file(inspect.getfile(detector))
     if not path.is_file():
         raise UsageError(
             f"The defaults of {detector.name} stand in its code, not in {path.name} beside it: leave out --write, "
