@@ -2,60 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
+from dataclasses import asdict
+from typing import Any
 
 from rich.table import Table
 
+from oodbench.benchmark.cli.terminal import make_table
 from oodbench.benchmark.plugins import Entry, Plugins
 
-COLUMNS = {
-    "Detectors": ("detector", "what it is", "samples", "reconstructs", "from"),
-    "Datasets": ("dataset", "what it is", "images", "classes", "from"),
-    "Could not be loaded": ("from", "why"),
-}
 
-Listing = dict[str, list[list[str]]]
-"""Rows of each table, by its title."""
-
-
-def listing(files: Sequence[Path] = ()) -> Listing:
-    """Return the rows for detectors, datasets and what could not be loaded.
+def tables(plugins: Plugins) -> list[Table]:
+    """Return tables of detectors, of datasets, and of what could not be loaded; empty ones are left out.
 
     Parameters
     ----------
-    files : sequence of Path
-        Local Python files to look into as well.
+    plugins : Plugins
+        What there is.
 
-    Raises
-    ------
-    UsageError
-        One of the files does not exist.
+    Returns
+    -------
+    list of Table
     """
-    plugins = Plugins.load(files)
-    detectors = [_detector(entry) for entry in plugins.detectors.entries()]
-    datasets = [_dataset(entry) for entry in plugins.datasets.entries()]
-    broken = [[plugin.source, plugin.cause] for plugin in plugins.broken]
-    return dict(zip(COLUMNS, (detectors, datasets, broken), strict=True))
+    detectors = make_table(("detector", "what it is", "samples", "reconstructs", "from"), "Detectors")
+    for entry in plugins.detectors.entries():
+        detectors.add_row(entry.name, entry.summary, _answer(entry.samples), _answer(entry.reconstructs), entry.source)
+    datasets = make_table(("dataset", "what it is", "images", "classes", "from"), "Datasets", whole=("dataset",))
+    for entry in plugins.datasets.entries():
+        datasets.add_row(entry.name, entry.summary, _size(entry), str(entry.classes or ""), entry.source)
+    broken = make_table(("from", "why"), "Could not be loaded")
+    broken.style = "red"
+    for plugin in plugins.broken:
+        broken.add_row(plugin.source, plugin.cause)
+    return [table for table in (detectors, datasets, broken) if table.row_count]
 
 
-def tables(found: Listing) -> list[Table]:
-    """Return tables for the terminal; empty ones are left out."""
-    shown = []
-    for title, rows in found.items():
-        style = "red" if title == "Could not be loaded" else ""
-        table = Table(*COLUMNS[title], title=title, title_justify="left", style=style)
-        for row in rows:
-            table.add_row(*row)
-        shown += [table] if rows else []
-    return shown
+def as_json(plugins: Plugins) -> dict[str, list[dict[str, Any]]]:
+    """Return the same as JSON values, without what says nothing of its kind."""
+    detectors = [_without(asdict(entry), "shape", "classes") for entry in plugins.detectors.entries()]
+    datasets = [_without(asdict(entry), "samples", "reconstructs") for entry in plugins.datasets.entries()]
+    return {"detectors": detectors, "datasets": datasets, "broken": [asdict(plugin) for plugin in plugins.broken]}
 
 
-def _detector(entry: Entry) -> list[str]:
-    able = ("" if answer is None else "yes" if answer else "—" for answer in (entry.samples, entry.reconstructs))
-    return [entry.name, entry.summary, *able, entry.source]
+def _answer(able: bool | None) -> str:
+    return "" if able is None else "yes" if able else "—"
 
 
-def _dataset(entry: Entry) -> list[str]:
-    size = "{1}×{2}×{0}".format(*entry.shape) if entry.shape else ""
-    return [entry.name, entry.summary, size, str(entry.classes or ""), entry.source]
+def _size(entry: Entry) -> str:
+    return "{1}×{2}×{0}".format(*entry.shape) if entry.shape else ""
+
+
+def _without(entry: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {name: value for name, value in entry.items() if name not in names}

@@ -25,7 +25,8 @@ from oodbench.benchmark.evaluation.classifier import Classifier, classifier_of, 
 from oodbench.benchmark.evaluation.generation import RealFeatures, generation_metrics
 from oodbench.benchmark.files import file_name, replacing
 from oodbench.datasets.base import Dataset
-from oodbench.datasets.components.split import DEFAULT_PROTOCOL, PROTOCOLS, Split, as_float
+from oodbench.datasets.components.protocols import DEFAULT_PROTOCOL, PROTOCOLS
+from oodbench.datasets.components.split import Split, as_float
 
 FOLDER = "reference-features"
 VERSION = 1

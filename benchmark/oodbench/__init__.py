@@ -3,13 +3,38 @@
 The names below are the public interface. Each is imported when it is first asked for, so that ``import oodbench`` is
 quick and does not import torch.
 
+Evaluate a detector, here in this process:
+
 >>> import oodbench as ob
->>> "knn" in ob.list_detectors()
-True
 >>> split = ob.load_split("digits", normal_class=3)
->>> result = ob.evaluate("knn", split)
->>> result.auroc > 0.9
-True
+>>> result = ob.evaluate("memvae", split)
+>>> round(result.auroc, 1), result.scores.shape, result.samples.shape[1:]
+(1.0, (540,), (1, 8, 8))
+
+Write a detector, and check it:
+
+>>> import torch
+>>> @ob.register("farthest")
+... class Farthest(ob.Detector):
+...     '''Distance to the mean training image.'''
+...
+...     def fit(self, images, *, monitor=None):
+...         self.mean_ = images.mean(0)
+...         return self
+...
+...     def score(self, images):
+...         return (images - self.mean_).flatten(1).norm(dim=1)
+>>> ob.check_detector(Farthest())
+
+Compare it with others, in worker processes; results are stored, and read again later:
+
+>>> results = ob.run([Farthest, "knn"], ["digits"], classes=[3], out="my-run", progress=False)
+>>> isinstance(results, ob.Results), isinstance(results[0], ob.TrialResult)
+(True, True)
+>>> results.to_frame()[["detector", "normal_class", "seed"]].values.tolist()
+[['farthest', 3, 0], ['knn', 3, 0]]
+>>> ob.__version__.count(".")
+2
 """
 
 from __future__ import annotations
