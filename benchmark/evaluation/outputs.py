@@ -42,7 +42,7 @@ def checked_split(split: Split) -> Split:
             raise ValueError(
                 f"The split's {name} images have shape {tuple(those.shape[1:])}, but those of train have {shape}."
             )
-    labels, is_ood = torch.as_tensor(split.test_labels), torch.as_tensor(split.is_ood)
+    labels, is_ood = _as_tensor("test_labels", split.test_labels), _as_tensor("is_ood", split.is_ood)
     count = len(images["test"])
     for name, values in (("test_labels", labels), ("is_ood", is_ood)):
         if values.shape != (count,):
@@ -155,8 +155,20 @@ def diagnostics_of(detector: Detector, images: Tensor) -> dict[str, float]:
     return {str(name): _number(name, value) for name, value in found.items()}
 
 
+def _as_tensor(name: str, values: Any) -> Tensor:
+    # torch takes neither negative strides nor, without a warning, memory that cannot be written to
+    array = np.require(values, requirements=["C", "W"]) if isinstance(values, np.ndarray) else values
+    try:
+        return torch.as_tensor(array)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ValueError(
+            f"The split's {name} is a {_type(values)} that makes no tensor: give a torch.Tensor or a NumPy array of "
+            "numbers."
+        ) from error
+
+
 def _images(name: str, images: Any) -> Tensor:
-    tensor = torch.as_tensor(images)
+    tensor = _as_tensor(name, images)
     if tensor.ndim != 4 or tensor.dtype != torch.uint8:
         raise ValueError(
             f"The split's {name} images are {_dtype(tensor)} {tuple(tensor.shape)}: they must be uint8 (N, C, H, W), "

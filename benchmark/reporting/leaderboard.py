@@ -100,7 +100,7 @@ def check(store: Store) -> list[str]:
     drawn = [plot for plot in plots if plot.draw is not None and folder / plot.name not in outdated]
     problems += [f"{folder / plot.name} is missing or damaged" for plot in drawn if not plot.is_current(folder)]
     if has_other_headline(store, readme_table(summary)):
-        problems.append("README.md does not show the table of the leaderboard between its headline markers")
+        problems.append("README.md does not show the leaderboard's table between its headline markers")
     return problems
 
 

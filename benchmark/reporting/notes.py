@@ -50,7 +50,9 @@ def compared(detection: Ranking | None, generation: Ranking | None) -> Compariso
     if detection is None or len(detection.splits) < 2:
         return None
     detectors, splits = detection.splits.shape
-    return Comparison(detectors, splits, _alike(detection.p_values), _alike(generation.p_values if generation else None))
+    return Comparison(
+        detectors, splits, _alike(detection.p_values), _alike(generation.p_values if generation else None)
+    )
 
 
 def _alike(p_values: pd.DataFrame | None) -> list[str] | None:

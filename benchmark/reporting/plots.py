@@ -153,7 +153,10 @@ def _of_dataset(summary: Summary, dataset: str, store: Store) -> list[Plot]:
             continue
         whole = len(mine) == by_class.loc[detector].notna().sum()
         draw = functools.partial(figures.draw_samples, names=names, runs=mine) if mine and whole else None
-        name, caption = f"{start}samples-{file_name(detector)}.png", f"Samples of {detector}, a row for each normal class"
+        name, caption = (
+            f"{start}samples-{file_name(detector)}.png",
+            f"Samples of {detector}, a row for each normal class",
+        )
         plots.append(
             Plot(name, caption, dataset, detector, _digest(rows[rows["detector"] == detector]), draw, len(mine))
         )

@@ -40,7 +40,7 @@ def _text_beside(store: Store) -> str | None:
     """Read the README; None unless it is a file with one pair of markers beside the default leaderboard's folder."""
     if store.leaderboard != Path("leaderboard") or _readme(store).is_symlink() or not _readme(store).is_file():
         return None
-    text = _readme(store).read_text(encoding="utf-8", errors="surrogateescape")
+    text = _readme(store).read_bytes().decode("utf-8", errors="replace")  # newlines stay what they are
     single = text.count(START) == text.count(END) == 1
     return text if single and text.index(START) < text.index(END) else None
 

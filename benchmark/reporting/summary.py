@@ -137,9 +137,7 @@ class Summary:
         """Return the labels of detectors with results on a dataset: by rank, the unranked last, by AUROC."""
         ranks = self.ranking[dataset].ranks
         present = set(self.frame.loc[self.frame["dataset"] == dataset, "detector"])
-        return sorted(
-            present, key=lambda label: (ranks.get(label, math.inf), -self._auroc(dataset, label), label)
-        )
+        return sorted(present, key=lambda label: (ranks.get(label, math.inf), -self._auroc(dataset, label), label))
 
     @cached_property
     def changed(self) -> set[str]:

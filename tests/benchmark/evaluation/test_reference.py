@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 from filelock import FileLock
+from safetensors.torch import save_file
 
 from oodbench.benchmark.evaluation import reference
 from oodbench.benchmark.evaluation.reference import ReferenceFeatures, can_measure, prepare, reference_of
@@ -87,7 +88,7 @@ def test_a_spoilt_file_is_made_anew(cache: Path, digits: Split, whole: bool) -> 
     prepare(Digits, 3, asked)
     (path,) = cache.glob("*.safetensors")
     if whole:
-        reference.save_file({"other": torch.zeros(1)}, path)
+        save_file({"other": torch.zeros(1)}, path)
     else:
         path.write_bytes(b"spoilt")
     for times in (2, 3, 3):  # for this trial, for the next one, and kept from then on

@@ -19,7 +19,7 @@ def test_a_grid_is_laid_out_as_torchvision_does(shape: tuple[int, ...], columns:
     images = torch.rand(shape, generator=torch.Generator().manual_seed(0))
     large = functional.interpolate(images, scale_factor=round(64 / shape[-1]), mode="nearest")
     expected = (make_grid(large, nrow=columns, padding=2, pad_value=1.0) * 255).round().to(torch.uint8)
-    assert np.array_equal(magnified_grid(images, columns=columns), expected.permute(1, 2, 0).numpy())
+    assert np.array_equal(magnified_grid(images.numpy(), columns=columns), expected.permute(1, 2, 0).numpy())
 
 
 def test_a_grid_is_the_same_of_pixels_and_of_floats() -> None:
