@@ -136,7 +136,8 @@ def run(
         options=[*as_given(context, *REPEATED), *chosen.plugin_words],
     )
     say("Writing the leaderboard: page, table and plots.")
-    page = leaderboard.update(store, map=parallel_map(1 if scheduler else jobs or os.cpu_count() or 1))
+    with parallel_map(1 if scheduler else jobs or os.cpu_count() or 1) as parallel:
+        page = leaderboard.update(store, map=parallel)
     _show_ranks(store, {trial.dataset for trial in trials})
     if summary.failed:
         say(f"{len(summary.failed)} of {summary.done} trials failed; the others are stored:", style="red")
