@@ -27,9 +27,9 @@ def test_a_run_writes_the_leaderboard(finished: Path) -> None:
 
 def test_a_run_says_first_and_last_where_it_writes_and_shows_the_ranks(tmp_path: Path) -> None:
     first, *shown, last = done("run", *DIGITS, "--detector", "mean,ppca", "--out", tmp_path).splitlines()
-    assert first == f"Results go to {tmp_path}/results, run folders to {tmp_path}/runs."
+    assert first == f"Writing to results: {tmp_path}/results, run folders: {tmp_path}/runs."
     assert shown[0].startswith("2 trials: 0 done already, 2 to run, ")
-    assert last == f"Leaderboard: {tmp_path}/README.md, results: {tmp_path}/results, run folders: {tmp_path}/runs"
+    assert last == f"Leaderboard: {tmp_path}/README.md, results: {tmp_path}/results, run folders: {tmp_path}/runs."
     assert "Writing the leaderboard: page, table and plots." in shown
     rows = [line.split("│") for line in shown if "│" in line]
     assert {row[2].strip() for row in rows} == {"mean", "ppca"}
