@@ -310,7 +310,8 @@ def _unwrapped(attribute: object) -> list[FunctionType]:
         inner: list[object] = [attribute.fget, attribute.fset, attribute.fdel]
     else:
         inner = [getattr(attribute, "func", attribute)] if isinstance(attribute, cached_property) else [attribute]
-    functions = [inspect.unwrap(one) for one in inner if callable(one) or isinstance(one, classmethod | staticmethod)]
+    inner = [one.__func__ if isinstance(one, classmethod | staticmethod) else one for one in inner]
+    functions = [inspect.unwrap(one) for one in inner if callable(one)]
     return [function for function in functions if isinstance(function, FunctionType)]
 
 

@@ -79,9 +79,9 @@ def _locals(scope: Scope) -> frozenset[str]:
     """Return names that are local to a function; where in doubt, a name counts as global."""
     names = {node.arg for node in ast.walk(scope.args) if isinstance(node, ast.arg)}
     shared: set[str] = set()
-    pending = list(scope.body) if isinstance(scope, Function) else []
+    pending: list[ast.AST] = list(scope.body) if isinstance(scope, Function) else []
     while pending:
-        node: ast.AST = pending.pop()
+        node = pending.pop()
         if isinstance(node, Function | ast.ClassDef):
             names.add(node.name)
         elif isinstance(node, ast.Global):
@@ -114,6 +114,9 @@ class _Normal:
         match node:
             case ast.Constant(value=value):
                 return ["Constant", type(value).__name__, ascii(value)]
+            case ast.JoinedStr(values=parts):  # Python 3.12 adds empty ones
+                kept = [part for part in parts if not (isinstance(part, ast.Constant) and part.value == "")]
+                return ["JoinedStr", *(self.tree(part, local, in_class=False) for part in kept)]
             case ast.Name() | ast.Attribute():
                 return self._named(node, local)
             case ast.AnnAssign(target=target, annotation=annotation, value=value) if in_class:
