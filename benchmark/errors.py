@@ -1,4 +1,4 @@
-"""What a user can do wrong."""
+"""Errors that end a command with one sentence, and the means to word them."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ from pathlib import Path
 
 
 class UsageError(ValueError):
-    """A request that cannot be met; the message is one sentence that says what is wrong and what to do."""
+    """A request that cannot be met; the message says in one sentence what is wrong and what to do."""
 
 
 class RunError(RuntimeError):
-    """A run that cannot go on, through no fault of its command; what had finished is stored."""
+    """A run that cannot go on although its command is right; finished trials are stored."""
 
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 CANNOT_WRITE = (*NO_ROOM, errno.EROFS, errno.EACCES, errno.EPERM)
-"""What the system says where files cannot be written."""
+"""Error numbers of files that cannot be written."""
 LEAST_ROOM = 16_000_000
-"""Bytes; with fewer left, whatever fails is taken to fail for lack of room."""
+"""Bytes; with less free space, any failure is put down to a full disk."""
 
 
 def check_room(folder: Path, error: Exception) -> None:
-    """Raise OSError if an error came of a full disk.
+    """Raise OSError if an error was caused by a full disk.
 
-    Libraries wrap that cause in errors of their own, or say nothing of it; what was half-written may be removed by now.
+    Libraries wrap that cause in errors of their own or hide it, and half-written files may be gone by now.
 
     Parameters
     ----------
     folder : Path
-        Where files were written.
+        Where files were to be written.
     error : Exception
-        What was raised.
+        The error that was raised.
 
     Raises
     ------
@@ -50,22 +50,23 @@ def check_room(folder: Path, error: Exception) -> None:
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> UsageError:
-    """Make the error for a name that does not exist, with the nearest names that do.
+    """Return the error for a name that does not exist, with the nearest names that do.
 
     Parameters
     ----------
     kind : str
-        What the name should be of, for example "detector".
+        What should have the name, for example "detector".
     name : str
-        What was asked for.
+        The name asked for.
     known : iterable of str
-        What there is.
+        The names that exist.
 
     Returns
     -------
     UsageError
     """
-    names = sorted(known)
-    near = get_close_matches(name.lower(), names, n=3, cutoff=0.5)
+    names = sorted(set(known))
+    matches = get_close_matches(name.lower(), {other.lower() for other in names}, n=3, cutoff=0.5)
+    near = [other for match in matches for other in names if other.lower() == match]
     hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(names) or 'none'}."
     return UsageError(f"Unknown {kind} {name!r}: {hint}")

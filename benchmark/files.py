@@ -1,7 +1,8 @@
-"""Files that are written atomically, and names that are fit for files."""
+"""Files that are written atomically, names that are fit for files, the user's cache folder and the one digest."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
 import re
@@ -10,20 +11,33 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from platformdirs import user_cache_path
+
 PARTIAL = f".partial-{re.sub(r'[^A-Za-z0-9]+', '_', platform.node())}-"
-"""Begins the names of what is not finished. Process numbers mean nothing on other machines of a shared file system."""
+"""Begins the names of unfinished files; it names the machine, since process ids mean nothing on another."""
+
+
+def cache_folder() -> Path:
+    """Return the user's cache folder for this project; it need not exist."""
+    return user_cache_path("oodbench")
+
+
+def digest(*parts: str | bytes) -> str:
+    """Return a short hash, 12 hexadecimal digits: the beginning of the SHA-256 of all parts, joined by line feeds."""
+    joined = b"\n".join(part.encode() if isinstance(part, str) else part for part in parts)
+    return hashlib.sha256(joined).hexdigest()[:12]
 
 
 def file_name(name: str) -> str:
-    """Make the name of a dataset or the label of a detector fit for a file's name."""
+    """Return the name of a dataset or the label of a detector without what file names cannot hold."""
     return re.sub(r"[^\w@=,.+-]", "", re.sub(r"[/:\\]+", "-", name))
 
 
 @contextmanager
 def partial(path: Path) -> Iterator[Path]:
-    """Lend a name beside `path` to write to; what is left under it in the end is removed.
+    """Yield a temporary name beside `path` to write to; what is left under it is removed when the block ends.
 
-    The name holds the process's number, by which `Store.clear` knows what nobody will finish.
+    The name holds the process id, by which `Store.clear` recognises files that nobody will finish.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{PARTIAL}{os.getpid()}-{path.name}")
@@ -35,21 +49,21 @@ def partial(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Lend a name beside `path` to write to; the file takes its place when the block ends without an error."""
+    """Yield a temporary name to write to; the file replaces `path` when the block ends without an error."""
     with partial(path) as temporary:
         yield temporary
         temporary.replace(path)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file atomically, making its folder if need be."""
+    """Write a UTF-8 text file atomically; its folder is made if needed."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """Lend a folder to fill; it takes the place of `path` when the block ends without an error."""
+    """Yield a temporary folder to fill; it replaces `path` when the block ends without an error."""
     with partial(path) as temporary, partial(path.with_name(f"old-{path.name}")) as old:
         temporary.mkdir()
         yield temporary
@@ -59,7 +73,7 @@ def new_folder(path: Path) -> Iterator[Path]:
 
 
 def remove(path: Path) -> None:
-    """Remove a file or a folder, if it is there."""
+    """Remove a file or a folder if it exists."""
     if path.is_dir():
         shutil.rmtree(path, ignore_errors=True)
     else:
@@ -67,7 +81,7 @@ def remove(path: Path) -> None:
 
 
 def is_running(process: int) -> bool:
-    """Whether there is a process of this number on this machine."""
+    """Return whether a process with this id runs on this machine."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:

@@ -6,13 +6,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Literal, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Literal, TypeVar
 
-from torch import Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class DatasetError(ValueError):
-    """A dataset cannot be had; the message names the file and says what to do."""
+    """A dataset cannot be read; the message names the file and says what to do."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Dataset(ABC):
     Parameters
     ----------
     root : Path
-        The folder where datasets lie; it need not exist.
+        The folder of all datasets' files; it need not exist.
 
     Attributes
     ----------
@@ -68,7 +69,7 @@ class Dataset(ABC):
 
     @classmethod
     def normal_classes(cls) -> list[int]:
-        """Labels of the classes that can be the normal one."""
+        """Return the labels of the classes that can be the normal one."""
         return [label for label in range(len(cls.class_names)) if label not in cls.abnormal]
 
     @abstractmethod
@@ -78,7 +79,7 @@ class Dataset(ABC):
         Parameters
         ----------
         part : {"train", "test"}
-            Which.
+            Which part.
 
         Returns
         -------
@@ -87,11 +88,11 @@ class Dataset(ABC):
         Raises
         ------
         DatasetError
-            A file is missing or spoilt.
+            A file is missing or corrupt.
         """
 
     def missing(self) -> list[Path]:
-        """Files that the dataset needs and that are not there; none for a dataset that needs no files."""
+        """Return the files that the dataset needs and that are not there; none if it needs no files."""
         return []
 
     def verify(self) -> None:
@@ -100,29 +101,29 @@ class Dataset(ABC):
         Raises
         ------
         DatasetError
-            One of them is cut off or corrupt.
+            A file is cut off or corrupt.
         """
 
     def download(self) -> None:
-        """Fetch the missing files.
+        """Download the missing files.
 
         Raises
         ------
         DatasetError
-            They cannot be fetched.
+            They cannot be downloaded.
         """
 
-    def remarks(self) -> list[str]:
-        """Say what users should know once the data are loaded, a sentence each; for example, what was left out."""
+    def warnings(self) -> list[str]:
+        """Return what users should know once the data are loaded, one sentence each; for example, files left out."""
         return []
 
     def prepare(self) -> None:
-        """Make sure that `load` will work: download what is missing, verify what is there.
+        """Make sure that `load` will work: download missing files, verify those that are there.
 
         Raises
         ------
         DatasetError
-            It will not.
+            A file cannot be downloaded, or is corrupt.
         """
         if self.missing():
             self.download()
@@ -131,7 +132,7 @@ class Dataset(ABC):
 
 DatasetClass = TypeVar("DatasetClass", bound=type[Dataset])
 Family = Callable[[str], type[Dataset]]
-"""Makes a dataset class of what stands behind the colon in ``family:argument``."""
+"""Makes a dataset class from what stands behind the colon in ``family:argument``."""
 
 
 def register(name: str) -> Callable[[DatasetClass], DatasetClass]:

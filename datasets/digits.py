@@ -4,11 +4,6 @@ from __future__ import annotations
 
 from typing import Literal
 
-import numpy as np
-import torch
-from sklearn.datasets import load_digits
-from sklearn.model_selection import train_test_split
-
 from oodbench.datasets.base import Dataset, Part, register
 
 
@@ -23,7 +18,12 @@ class Digits(Dataset):
     shape = (1, 8, 8)
 
     def load(self, part: Literal["train", "test"]) -> Part:
-        """Give one part; see `Dataset.load`."""
+        """Return one part; see `Dataset.load`."""
+        import numpy as np
+        import torch
+        from sklearn.datasets import load_digits
+        from sklearn.model_selection import train_test_split
+
         digits = load_digits()
         indices = train_test_split(np.arange(len(digits.target)), test_size=0.3, stratify=digits.target, random_state=0)
         chosen = indices[part == "test"]

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from torchvision.datasets import FashionMNIST as TorchvisionFashionMNIST
-
 from oodbench.datasets.base import register
-from oodbench.datasets.mnist import IdxDataset
+from oodbench.datasets.components.idx import IdxDataset
 
 
 @register("fashion-mnist")
@@ -18,7 +16,7 @@ class FashionMNIST(IdxDataset):
     files are checked for their length.
     """
 
-    source = TorchvisionFashionMNIST
+    torchvision_name = "FashionMNIST"
     class_names = (
         "t-shirt",
         "trouser",

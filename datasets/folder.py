@@ -1,4 +1,4 @@
-"""folder: anybody's images, in folders; ``folder:PATH``, or ``folder:PATH@SIZE`` for images of another size than 32."""
+"""folder: your own images, in folders; ``folder:PATH``, or ``folder:PATH@SIZE`` for images of another size than 32."""
 
 from __future__ import annotations
 
@@ -10,9 +10,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 import numpy as np
-import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
-from sklearn.model_selection import train_test_split
 
 from oodbench.datasets.base import Dataset, DatasetError, Part, register_family
 
@@ -21,9 +19,9 @@ TEST_SHARE = 0.3
 GREY_MODES = {"1", "L", "LA", "I", "I;16", "I;16B", "I;16L", "F"}
 ABNORMAL_NAMES = {"ood", "abnormal", "anomaly"}
 UNREADABLE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
-"""What Pillow raises for files that are no images, or spoilt ones."""
+"""Raised by Pillow for files that are no images, or corrupt ones."""
 NAMED = 5
-"""Files that a remark names; it counts the others."""
+"""Unreadable files that a warning names; it counts the others."""
 
 
 @register_family("folder")
@@ -72,7 +70,7 @@ def folder(argument: str) -> type[Dataset]:
 
 @dataclass(frozen=True)
 class Tree:
-    """Which image files there are, by part and class.
+    """The image files of a folder, by part and class.
 
     Attributes
     ----------
@@ -93,7 +91,7 @@ class Tree:
 
     @classmethod
     def at(cls, root: Path) -> Tree:
-        """Look into a folder; raises DatasetError if it does not hold at least two classes, one of them normal."""
+        """Read a folder; raises DatasetError if it does not hold at least two classes, one of them normal."""
         in_parts = (root / "train").is_dir() and (root / "test").is_dir()
         tops = [root / "train", root / "test"] if in_parts else [root]
         found = {path.name for top in tops for path in top.iterdir() if path.is_dir() and images_in(path)}
@@ -125,7 +123,7 @@ class Tree:
         return all(mode in GREY_MODES for paths in self.files.values() for mode in _modes(paths))
 
     def version(self) -> str:
-        """Hash names and sizes of all files."""
+        """Return a hash of the names and sizes of all files."""
         lines = [
             f"{part} {self.class_names[label]} {path.name} {path.stat().st_size}"
             for (part, label), paths in sorted(self.files.items())
@@ -144,7 +142,9 @@ class FolderDataset(Dataset):
         self.unreadable: list[Path] = []
 
     def load(self, part: Literal["train", "test"]) -> Part:
-        """Read and resize one part's images, less those that cannot be read; see `Dataset.load`."""
+        """Read and resize one part's images, except those that cannot be read; see `Dataset.load`."""
+        import torch
+
         images, labels = [], []
         for (of_part, label), paths in self.tree.files.items():
             for path in paths if of_part == part else ():
@@ -160,8 +160,8 @@ class FolderDataset(Dataset):
             raise DatasetError(f"No image of {', '.join(lost)} in {self.tree.root} can be read: are they image files?")
         return Part(torch.from_numpy(np.stack(images)), torch.tensor(labels, dtype=torch.int64))
 
-    def remarks(self) -> list[str]:
-        """Count and name the files that could not be read."""
+    def warnings(self) -> list[str]:
+        """Return a sentence that counts and names the files that could not be read; see `Dataset.warnings`."""
         if not self.unreadable:
             return []
         total = sum(map(len, self.tree.files.values()))
@@ -174,7 +174,7 @@ class FolderDataset(Dataset):
 
 
 def images_in(path: Path) -> list[Path]:
-    """List the image files in a folder and the folders below it, told by their endings; hidden ones left out."""
+    """Return the image files in a folder and the folders below it, told by their endings; hidden ones left out."""
     endings = Image.registered_extensions()
     return sorted(
         file
@@ -219,6 +219,8 @@ def read_image(path: Path, shape: tuple[int, int, int]) -> np.ndarray[tuple[int,
 def _split(paths: list[Path], *, all_for_test: bool) -> dict[str, list[Path]]:
     if all_for_test or len(paths) < 2:
         return {"train": [], "test": paths}
+    from sklearn.model_selection import train_test_split
+
     train, test = train_test_split(paths, test_size=TEST_SHARE, random_state=0)
     return {"train": sorted(train), "test": sorted(test)}
 

@@ -1,17 +1,17 @@
-"""AE: a convolutional autoencoder."""
+"""ae: a convolutional autoencoder (Hinton & Salakhutdinov, Science 313(5786), 2006)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from oodbench.detectors.base import register
+from oodbench.detectors.base import Shape, register
 from oodbench.detectors.components.autoencoder import Autoencoder, Pass
-from oodbench.detectors.components.settings import defaults_beside
+from oodbench.detectors.components.defaults import Defaults, read_defaults
+from oodbench.detectors.components.networks import Decoder, Encoder
 
 
 @register("ae")
@@ -19,12 +19,20 @@ from oodbench.detectors.components.settings import defaults_beside
 class AE(Autoencoder):
     """Convolutional autoencoder; scores by reconstruction error.
 
-    Trained on ``L = d(x, D(E(x)))`` and scored by the same d.
+    Trained on ``L = d(x, D(E(x)))``, with d the error that `likelihood` names; the score starts from the same d (see
+    `Autoencoder`, which also lists the parameters).
     """
 
-    DEFAULTS: ClassVar[Mapping[str, Mapping[str, Any]]] = defaults_beside(__file__)
+    DEFAULTS: ClassVar[Defaults] = read_defaults(__file__)
+
+    def _modules(self, shape: Shape) -> dict[str, nn.Module]:
+        channels, latent_size = self.settings_["channels"], self.settings_["latent_size"]
+        return {"encoder": Encoder(shape, channels, latent_size), "decoder": Decoder(shape, channels, latent_size)}
 
     def _pass(self, images: Tensor, noise: torch.Generator | None) -> Pass:
         latents = self.network_["encoder"](images)
-        read, penalty = self._bridge(latents)
-        return Pass(self.network_["decoder"](read), latents, penalty)
+        return Pass(self._decode(latents), latents)
+
+    def _decode(self, latents: Tensor) -> Tensor:
+        logits: Tensor = self.network_["decoder"](latents)
+        return logits

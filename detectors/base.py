@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, get_type_hints
 
+import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
-from torch import Tensor
+from torch import Tensor, nn
 
 Shape = tuple[int, int, int]
 """Channels, height and width of an image."""
@@ -23,13 +25,13 @@ class DetectorError(ValueError):
 
 
 class FitDivergedError(RuntimeError):
-    """A fit's loss stopped being finite."""
+    """The loss of a fit stopped being finite."""
 
 
 class Monitor:
-    """What the caller lends a fit: held-out images and an ear.
+    """Follows a fit: takes note of its progress, and may bring held-out images.
 
-    This base class hears nothing; subclasses show, record or test what is reported.
+    This base class ignores what is reported; subclasses show, record or test it.
 
     Attributes
     ----------
@@ -46,9 +48,9 @@ class Monitor:
         Parameters
         ----------
         step : int
-            The step that has just finished, from 1.
+            The step that has just finished, counted from 1.
         steps : int
-            How many there will be.
+            The total number of steps.
         measures : mapping of str to float
             What the fit measured, for example ``loss``, ``validation_loss``, ``reconstruction_error``.
         """
@@ -57,29 +59,53 @@ class Monitor:
 class Detector(BaseEstimator, ABC):  # type: ignore[misc]
     """A method that learns normal images and scores how far others are from them.
 
-    Hyperparameters are keyword-only arguments of the constructor, which does nothing but keep them (as in
-    scikit-learn); what is fitted ends in an underscore. A detector sees images only: what it needs to know of the data
-    it reads off their shape. A class that takes ``seed`` and ``device`` is given both by the benchmark. `sample` and
-    `reconstruct` are optional: a class can do what it overrides.
+    Hyperparameters are keyword-only arguments of the constructor, which only stores them (as in scikit-learn). What
+    `fit` learns goes into attributes that end in an underscore. A detector sees images only: what it needs to know of
+    the data it reads off their shape. The benchmark gives ``seed`` and ``device`` to a class that takes them.
+
+    A class needs `fit` and `score`. It can sample or reconstruct if it overrides `sample` or `reconstruct`.
+
+    `save` writes fitted attributes that are tensors or plain values (numbers, strings, and tuples or lists of them;
+    lists are read back as tuples). The weights of torch modules are saved, too, if the class defines `build`, which
+    makes the modules, and stores the images' shape (C, H, W) as ``shape_``: `load` calls ``build(shape_)`` before it
+    reads the weights. Whatever is none of these, such as a scikit-learn model, goes through `state` and `restore`.
 
     Attributes
     ----------
     name : str
         The registered name, set by `register`.
     SEARCH : mapping of str to sequence
-        Hyperparameters that ``bench tune`` may choose, and the values among which; none by default.
+        Hyperparameters that ``bench tune`` may choose, and the values it chooses from; none by default.
+    ABLATIONS : mapping of str to mapping
+        Parts of the method, and for each the changed hyperparameters that take it away; none by default.
+    SCORE_ONLY : frozenset of str
+        Hyperparameters that have no part in training: `rescored` changes them in a fitted detector.
+    EXPECTED_FAILURES : mapping of str to str
+        Checks of ``bench check`` that the method cannot pass, and why; they are reported as expected.
     """
 
     name: ClassVar[str] = ""
     SEARCH: ClassVar[Mapping[str, Sequence[Any]]] = {}
+    ABLATIONS: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    SCORE_ONLY: ClassVar[frozenset[str]] = frozenset()
+    EXPECTED_FAILURES: ClassVar[Mapping[str, str]] = {}
+
+    shape_: Shape
+    """(C, H, W) of the training images; `fit` stores it where it is needed."""
 
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Any:
-            """Say of a fitted attribute that is not there yet that the detector must be fitted first."""
-            if name.endswith("_") and not name.startswith("_"):
-                raise NotFittedError(f"This {type(self).__name__} is not fitted yet: call fit(images) first.")
-            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+            """Explain why a fitted attribute is missing: the detector is not fitted, or the model file lacks it."""
+            if not name.endswith("_") or name.startswith("_"):
+                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+            if "_loaded" in vars(self):
+                raise NotFittedError(
+                    f"This {type(self).__name__} was loaded from a file that holds no {name!r}. Saved are attributes "
+                    "that end in an underscore: tensors, plain values, and torch modules if the class defines "
+                    "build(shape). For anything else override state and restore."
+                )
+            raise NotFittedError(f"This {type(self).__name__} is not fitted yet: call fit(images) first.")
 
     @abstractmethod
     def fit(self, images: Tensor, *, monitor: Monitor | None = None) -> Self:
@@ -90,7 +116,7 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]
         images : Tensor
             Normal images, float32 (N, C, H, W) in [0, 1].
         monitor : Monitor, optional
-            Hears of the progress, and may lend held-out images.
+            Is told of the progress, and may bring held-out images.
 
         Returns
         -------
@@ -104,7 +130,7 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]
 
     @abstractmethod
     def score(self, images: Tensor) -> Tensor:
-        """Say how far out of distribution images are; deterministic, and independent of what else is in the batch.
+        """Return how far out of distribution images are; deterministic, and independent of the rest of the batch.
 
         Parameters
         ----------
@@ -123,9 +149,9 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]
         Parameters
         ----------
         n : int
-            How many.
+            The number of images.
         generator : torch.Generator, optional
-            Source of randomness on the CPU; torch's global one if missing.
+            Source of randomness on the CPU; torch's global one by default.
 
         Returns
         -------
@@ -140,7 +166,7 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]
         raise DetectorError(f"{self.name or type(self).__name__} cannot sample.")
 
     def reconstruct(self, images: Tensor) -> Tensor:
-        """Give images as the model sees them.
+        """Return images as the model sees them.
 
         Parameters
         ----------
@@ -159,8 +185,20 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]
         """
         raise DetectorError(f"{self.name or type(self).__name__} does not reconstruct images.")
 
+    def build(self, shape: Shape) -> None:
+        """Create the untrained torch modules and assign them to attributes that end in an underscore.
+
+        A class with modules overrides this and calls it in `fit`; `load` calls it before it reads the weights. By
+        default there are none.
+
+        Parameters
+        ----------
+        shape : tuple of int
+            (C, H, W) of the images.
+        """
+
     def hyperparameters(self, shape: Shape) -> dict[str, Any]:
-        """Every hyperparameter as it is used for images of a shape, defaults filled in; JSON values only.
+        """Return every hyperparameter as it is used for images of a shape, defaults filled in; JSON values only.
 
         Parameters
         ----------
@@ -170,7 +208,7 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]
         Returns
         -------
         dict
-            Without ``seed`` and ``device``, which say where and with what luck a method ran, not what it is.
+            Without ``seed`` and ``device``, which are no part of the method.
         """
         del shape
         return {key: value for key, value in self.get_params(deep=False).items() if key not in ("seed", "device")}
@@ -208,24 +246,71 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]
         del diagnostics
         return []
 
+    def rescored(self, changes: Mapping[str, Any]) -> Self:
+        """Return a copy of a fitted detector that scores by other settings, without training it again.
+
+        Parameters
+        ----------
+        changes : mapping of str to Any
+            New values of hyperparameters that are in `SCORE_ONLY`.
+
+        Returns
+        -------
+        Self
+            It shares what was fitted with this detector.
+
+        Raises
+        ------
+        DetectorError
+            A hyperparameter has a part in training.
+        """
+        trained = sorted(set(changes) - self.SCORE_ONLY)
+        if trained:
+            raise DetectorError(f"{type(self).__name__} has to be fitted again for another {', '.join(trained)}.")
+        changed: Self = copy(self).set_params(**changes)
+        return changed
+
     def parameter_count(self) -> int:
-        """Count the numbers that the fitted model consists of."""
+        """Return how many numbers the fitted model consists of."""
         return sum(tensor.numel() for tensor in self.state().values() if tensor.is_floating_point())
 
     def state(self) -> dict[str, Tensor]:
-        """Tensors from which `restore` rebuilds the fitted model: by default every fitted attribute that is one."""
-        return {key: value for key, value in vars(self).items() if key.endswith("_") and isinstance(value, Tensor)}
+        """Return the tensors from which `restore` rebuilds the fitted model.
+
+        Returns
+        -------
+        dict of str to Tensor
+            By default every fitted attribute that is a tensor and, if the class defines `build`, the weights of every
+            one that is a module, as ``attribute.weight``.
+        """
+        tensors: dict[str, Tensor] = {}
+        builds = _builds(self)
+        for name, value in _fitted(self).items():
+            if isinstance(value, Tensor):
+                tensors[name] = value
+            elif builds and isinstance(value, nn.Module):
+                tensors |= {f"{name}.{key}": weights for key, weights in value.state_dict().items()}
+        return tensors
 
     def restore(self, state: dict[str, Tensor]) -> None:
-        """Take over a fitted `state`.
+        """Take over the tensors of a fitted model; plain fitted values are already in place.
 
         Parameters
         ----------
         state : dict of str to Tensor
-            What `state` gave.
+            What `state` returned.
         """
-        for key, value in state.items():
-            setattr(self, key, value)
+        if _builds(self):
+            self.build(self.shape_)
+        modules: dict[str, dict[str, Tensor]] = {}
+        for key, tensor in state.items():
+            name, _, rest = key.partition(".")
+            if rest:
+                modules.setdefault(name, {})[rest] = tensor
+            else:
+                setattr(self, name, tensor)
+        for name, weights in modules.items():
+            getattr(self, name).load_state_dict(weights)
 
     def save(self, folder: Path) -> None:
         """Write the fitted model as ``model.safetensors`` and ``model.json``; never a pickle.
@@ -238,7 +323,11 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]
         # safetensors keeps no two views of one memory, and no strides
         tensors = {key: value.detach().cpu().contiguous().clone() for key, value in self.state().items()}
         save_file(tensors, folder / "model.safetensors")
-        about = {"detector": self.name, "parameters": self.get_params(deep=False)}
+        about = {
+            "detector": self.name,
+            "parameters": self.get_params(deep=False),
+            "fitted": {name: value for name, value in _fitted(self).items() if _is_plain(value)},
+        }
         (folder / "model.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
 
     @classmethod
@@ -250,7 +339,7 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]
         folder : Path
             Where ``model.safetensors`` and ``model.json`` lie.
         device : str
-            Where the model shall work, if its class takes a device.
+            Where the model is to work, if its class takes a device.
 
         Returns
         -------
@@ -259,7 +348,7 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]
         Raises
         ------
         DetectorError
-            The folder holds another detector's model.
+            The folder holds another detector's model, or one of other code.
         FileNotFoundError
             The folder holds no model.
         """
@@ -267,21 +356,71 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]
         if about["detector"] != cls.name:
             raise DetectorError(f"{folder} holds a model of {about['detector']!r}, not of {cls.name!r}.")
         parameters = about["parameters"]
+        unknown = sorted(parameters.keys() - cls().get_params(deep=False))
+        if unknown or "fitted" not in about:
+            known = f"{cls.name} no longer has {', '.join(unknown)}" if unknown else "its format has changed"
+            raise DetectorError(f"{folder} holds a model of an earlier version ({known}): run its trial again.")
         if "device" in parameters:
             parameters["device"] = device
         detector = cls(**parameters)
+        detector._loaded = True
+        for name, value in about["fitted"].items():
+            setattr(detector, name, _tuples(value))
         detector.restore(load_file(folder / "model.safetensors"))
         return detector
 
 
+def _fitted(detector: Detector) -> dict[str, Any]:
+    return {name: value for name, value in vars(detector).items() if name.endswith("_") and not name.startswith("_")}
+
+
+def _builds(detector: Detector) -> bool:
+    return type(detector).build is not Detector.build
+
+
+def _is_plain(value: object) -> bool:
+    if isinstance(value, tuple | list):
+        return all(map(_is_plain, value))
+    return value is None or isinstance(value, bool | int | float | str)
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
+
+
 def can_sample(detector: type[Detector]) -> bool:
-    """Whether a class generates images."""
+    """Return whether a class generates images."""
     return detector.sample is not Detector.sample
 
 
 def can_reconstruct(detector: type[Detector]) -> bool:
-    """Whether a class reconstructs images."""
+    """Return whether a class reconstructs images."""
     return detector.reconstruct is not Detector.reconstruct
+
+
+def parameter_types(detector: type[Detector]) -> dict[str, Any]:
+    """Return what values a detector's hyperparameters take.
+
+    Parameters
+    ----------
+    detector : type
+        The class.
+
+    Returns
+    -------
+    dict of str to Any
+        For each argument of the constructor that is annotated, the annotation with its ranges
+        (``Annotated[int, Ge(1)]``); one that cannot be resolved is left out.
+    """
+    hints: dict[str, Any] = {}
+    for cls in reversed(detector.__mro__):
+        # the generated constructor of a dataclass knows its fields' annotations only as text
+        for owner in (cls, vars(cls).get("__init__")):
+            try:
+                hints |= get_type_hints(owner, include_extras=True)
+            except (NameError, TypeError, AttributeError):
+                continue
+    return {name: hints[name] for name in detector._get_param_names() if name in hints}
 
 
 DetectorClass = TypeVar("DetectorClass", bound=type[Detector])
@@ -290,7 +429,7 @@ Family = Callable[[str], type[Detector]]
 
 
 def register(name: str) -> Callable[[DetectorClass], DetectorClass]:
-    """Name a detector class so that the benchmark's registry finds it in its module.
+    """Name a detector class so that the benchmark finds it in its module.
 
     Parameters
     ----------
@@ -344,12 +483,25 @@ def check_images(images: Tensor, shape: Sequence[int] | None = None) -> None:
     Raises
     ------
     DetectorError
-        Says what is wrong with them.
+        Says what is wrong with them, and how to mend it.
     """
-    if images.ndim != 4 or images.dtype != torch.float32:
-        raise DetectorError(
-            f"Images must be a float32 tensor (N, C, H, W); this is {images.dtype} {tuple(images.shape)}."
-        )
+    wanted = "Images must be a float32 tensor (N, C, H, W) with values in [0, 1]"
+    if isinstance(images, np.ndarray):
+        scaled = ".float() / 255" if images.dtype == np.uint8 else ".float()"
+        raise DetectorError(f"{wanted}; this is a numpy array: pass torch.from_numpy(images){scaled}.")
+    if not isinstance(images, Tensor):
+        raise DetectorError(f"{wanted}; this is a {type(images).__name__}: pass a torch tensor.")
+    found = f"{wanted}; this is {images.dtype} {tuple(images.shape)}"
+    if images.dtype == torch.uint8:
+        raise DetectorError(f"{found}: pass images.float() / 255.")
+    if images.dtype != torch.float32:
+        raise DetectorError(f"{found}: pass images.float().")
+    if images.ndim == 3:
+        raise DetectorError(f"{found}: a grey batch lacks images.unsqueeze(1), one image images.unsqueeze(0).")
+    if images.ndim != 4:
+        raise DetectorError(f"{found}.")
+    if images.shape[-1] in (1, 3) and images.shape[1] > 4 and tuple(images.shape[1:]) != tuple(shape or ()):
+        raise DetectorError(f"{found}, with the channels last: pass images.permute(0, 3, 1, 2).")
     if shape is not None and tuple(images.shape[1:]) != tuple(shape):
         raise DetectorError(
             f"The model was fitted on images of shape {tuple(shape)}; these are {tuple(images.shape[1:])}."

@@ -23,18 +23,18 @@ class Complexity(Detector):
     def fit(self, images: Tensor, *, monitor: Monitor | None = None) -> Self:
         """Average the sizes of images (N, C, H, W); see `Detector.fit`."""
         check_images(images)
-        self.mean_size_, self.shape_ = png_sizes(images).mean(), torch.tensor(images.shape[1:])
+        channels, height, width = images.shape[1:]
+        self.mean_size_, self.shape_ = png_sizes(images).mean(), (channels, height, width)
         return self
 
     def score(self, images: Tensor) -> Tensor:
-        """Score images (N, C, H, W) by how far their size is from the mean, (N,); see `Detector.score`."""
-        channels, height, width = self.shape_.tolist()
-        check_images(images, (channels, height, width))
+        """Return how far the sizes of images (N, C, H, W) are from the mean size, (N,); see `Detector.score`."""
+        check_images(images, self.shape_)
         return (png_sizes(images) - self.mean_size_).abs()
 
 
 def png_sizes(images: Tensor) -> Tensor:
-    """Compress images.
+    """Return the sizes of images as PNG files.
 
     Parameters
     ----------

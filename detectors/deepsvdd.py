@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor, nn
 
 from oodbench.detectors.base import Monitor, Shape, check_images, register
+from oodbench.detectors.components.defaults import Defaults, read_defaults
 from oodbench.detectors.components.networks import pyramid
 from oodbench.detectors.components.neural import Neural
-from oodbench.detectors.components.randomness import seeded
+from oodbench.detectors.components.seeding import seeded
+from oodbench.detectors.components.types import NonNegativeInt, PositiveFloat, PositiveInt
 
-LEAST_CENTRE = 0.1
-"""Of each coordinate of the centre: one near 0 could be met with zero weights (as in the authors' code)."""
-LEAST_CONTRAST = 1e-4
+MIN_CENTRE = 0.1
+"""Smallest magnitude of the centre's coordinates: near 0 they could be met with zero weights (as by the authors)."""
+MIN_CONTRAST = 1e-4
 
 
 @register("deepsvdd")
@@ -38,50 +39,47 @@ class DeepSVDD(Neural):
         Channels of the convolutions; each halves the image.
     epochs : int, optional
         Passes over the training images.
-    least_steps : int
-        Where `epochs` is None, a small training set is passed over more often, until this many steps are made.
+    min_steps : int
+        Fewest optimiser steps: where `epochs` is not given, a small training set is passed over more often until they
+        are reached.
     batch_size : int, optional
-        Images a step.
+        Images in each optimiser step.
     learning_rate : float
         Peak of the one-cycle schedule.
     bfloat16 : bool, optional
-        Train under bfloat16 autocast, if the hardware has it.
+        Whether to train under bfloat16 autocast where the hardware supports it.
     seed : int
-        Of the initial weights and the shuffling.
+        Seeds initial weights and shuffling.
     device : str
         ``cpu`` or ``cuda``.
     """
 
-    latent_size: int | None = None
-    channels: tuple[int, ...] | None = None
-    epochs: int | None = None
-    least_steps: int = 240
-    batch_size: int | None = None
-    learning_rate: float = 1e-3
+    latent_size: PositiveInt | None = None
+    channels: tuple[PositiveInt, ...] | None = None
+    epochs: PositiveInt | None = None
+    min_steps: PositiveInt = 240
+    batch_size: PositiveInt | None = None
+    learning_rate: PositiveFloat = 1e-3
     bfloat16: bool | None = None
-    seed: int = 0
+    seed: NonNegativeInt = 0
     device: str = "cpu"
 
-    DEFAULTS: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "tiny": {"latent_size": 16, "channels": (16, 32, 64), "epochs": 40, "batch_size": 32, "bfloat16": False},
-        "grey": {"latent_size": 32, "channels": (16, 32, 64), "epochs": 15, "batch_size": 128, "bfloat16": False},
-        "colour": {"latent_size": 128, "channels": (32, 64, 128), "epochs": 15, "batch_size": 128, "bfloat16": True},
-    }
+    DEFAULTS: ClassVar[Defaults] = read_defaults(__file__)
 
     def fit(self, images: Tensor, *, monitor: Monitor | None = None) -> Self:
         """Train on normal images (N, C, H, W); see `Detector.fit`."""
         check_images(images)
         channels, height, width = images.shape[1:]
         with seeded(self.seed, self.device) as generator:
-            self._build((channels, height, width))
+            self.build((channels, height, width))
             centre = self._in_batches(lambda batch: self._represent(batch).T, images).mean(1)
-            least = torch.where(centre < 0, -LEAST_CENTRE, LEAST_CENTRE)
-            self.centre_ = torch.where(centre.abs() < LEAST_CENTRE, least, centre)
+            least = torch.where(centre < 0, -MIN_CENTRE, MIN_CENTRE)
+            self.centre_ = torch.where(centre.abs() < MIN_CENTRE, least, centre)
             self._train(images, generator, monitor)
         return self
 
     def score(self, images: Tensor) -> Tensor:
-        """Score images (N, C, H, W) by their squared distance from the centre, (N,); see `Detector.score`."""
+        """Return the squared distance of images (N, C, H, W) from the centre, (N,); see `Detector.score`."""
         check_images(images, self.shape_)
         return self._in_batches(lambda batch: self._objective(batch, None)["loss"], images)
 
@@ -100,9 +98,9 @@ class DeepSVDD(Neural):
         return {"loss": distance.square().sum(1)}
 
     def _represent(self, images: Tensor) -> Tensor:
-        """Give φ of images, (N, L)."""
+        """Return φ of images, (N, L)."""
         centred = images - images.mean((1, 2, 3), keepdim=True)
-        normalised = centred / centred.abs().mean((1, 2, 3), keepdim=True).clamp_min(LEAST_CONTRAST)
+        normalised = centred / centred.abs().mean((1, 2, 3), keepdim=True).clamp_min(MIN_CONTRAST)
         if len(images) == 1 and self.network_.training:  # batch norm cannot train on one value
             normalised = normalised.repeat(2, 1, 1, 1)
         features: Tensor = self.network_["encoder"](normalised)[: len(images)].float()

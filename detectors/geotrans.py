@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Literal, Self, get_args
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torchvision.models import resnet18
 
 from oodbench.detectors.base import DetectorError, Monitor, Shape, check_images, register
+from oodbench.detectors.components.augmentation import shifted
+from oodbench.detectors.components.defaults import Defaults, check_choice, read_defaults
 from oodbench.detectors.components.neural import Neural
-from oodbench.detectors.components.randomness import seeded
+from oodbench.detectors.components.seeding import seeded
+from oodbench.detectors.components.types import NonNegativeInt, PositiveFloat, PositiveInt
+
+Network = Literal["small", "resnet18"]
 
 TURNS = 4
 """Rotations by 0, 90, 180 and 270 degrees."""
@@ -33,45 +36,42 @@ class GeoTrans(Neural):
 
     Parameters
     ----------
-    network : {"small", "resnet18"}, optional
+    network : {"small", "resnet18"}
         Five convolutions, which a CPU trains in minutes, or a ResNet-18 (He et al. 2016) without its first pooling,
         which wants a GPU.
     width : int
         Channels of the small network's first convolution; its last has four times as many.
     epochs : int, optional
         Passes over the training images, each in all rotations.
-    least_steps : int
-        Where `epochs` is None, a small training set is passed over more often, until this many steps are made.
+    min_steps : int
+        Fewest optimiser steps: where `epochs` is not given, a small training set is passed over more often until they
+        are reached.
     batch_size : int, optional
-        Images a step, before they are rotated.
+        Images in each optimiser step, before they are rotated.
     learning_rate : float
         Peak of the one-cycle schedule.
     mirror : bool, optional
         Whether training images are mirrored at random.
     bfloat16 : bool, optional
-        Train under bfloat16 autocast, if the hardware has it.
+        Whether to train under bfloat16 autocast where the hardware supports it.
     seed : int
-        Of the initial weights, the shuffling and the shifts.
+        Seeds initial weights, shuffling and shifts.
     device : str
         ``cpu`` or ``cuda``.
     """
 
-    network: str = "small"
-    width: int = 24
-    epochs: int | None = None
-    least_steps: int = 240
-    batch_size: int | None = None
-    learning_rate: float = 3e-3
+    network: Network = "small"
+    width: PositiveInt = 24
+    epochs: PositiveInt | None = None
+    min_steps: PositiveInt = 240
+    batch_size: PositiveInt | None = None
+    learning_rate: PositiveFloat = 3e-3
     mirror: bool | None = None
     bfloat16: bool | None = None
-    seed: int = 0
+    seed: NonNegativeInt = 0
     device: str = "cpu"
 
-    DEFAULTS: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "tiny": {"epochs": 20, "batch_size": 32, "mirror": False, "bfloat16": False},
-        "grey": {"epochs": 6, "batch_size": 64, "mirror": False, "bfloat16": False},
-        "colour": {"epochs": 30, "batch_size": 64, "mirror": True, "bfloat16": True},
-    }
+    DEFAULTS: ClassVar[Defaults] = read_defaults(__file__)
 
     def fit(self, images: Tensor, *, monitor: Monitor | None = None) -> Self:
         """Train on rotated normal images (N, C, H, W); see `Detector.fit`."""
@@ -80,23 +80,21 @@ class GeoTrans(Neural):
         if height != width:
             raise DetectorError(f"geotrans rotates images, which must be square; these are {height}×{width}.")
         with seeded(self.seed, self.device) as generator:
-            self._build((channels, height, width))
+            self.build((channels, height, width))
             self.channel_means_ = images.mean((0, 2, 3)).view(-1, 1, 1)
             self.channel_deviations_ = images.std((0, 2, 3), correction=0).clamp_min(1e-3).view(-1, 1, 1)
             self._train(images, generator, monitor)
         return self
 
     def score(self, images: Tensor) -> Tensor:
-        """Score images (N, C, H, W) by how badly their rotations are recognised, (N,); see `Detector.score`."""
+        """Return how badly the rotations of images (N, C, H, W) are recognised, (N,); see `Detector.score`."""
         check_images(images, self.shape_)
         return self._in_batches(lambda batch: self._objective(batch, None)["loss"], images)
 
     def _modules(self, shape: Shape) -> dict[str, nn.Module]:
-        if self.network == "small":
-            return {"classifier": small_network(shape[0], self.width)}
-        if self.network == "resnet18":
-            return {"classifier": resnet(shape[0])}
-        raise DetectorError(f"network is 'small' or 'resnet18', not {self.network!r}.")
+        check_choice("network", self.network, get_args(Network))
+        small = self.network == "small"
+        return {"classifier": small_network(shape[0], self.width) if small else resnet(shape[0])}
 
     def _objective(self, images: Tensor, noise: torch.Generator | None) -> dict[str, Tensor]:
         means, deviations = self.channel_means_.to(images.device), self.channel_deviations_.to(images.device)
@@ -111,36 +109,8 @@ class GeoTrans(Neural):
         return {"loss": loss, "accuracy": recognised}
 
 
-def shifted(images: Tensor, *, mirror: bool, generator: torch.Generator) -> Tensor:
-    """Shift images by up to an eighth of their size, reflecting at the border, and mirror half of them.
-
-    Parameters
-    ----------
-    images : Tensor
-        (N, C, S, S).
-    mirror : bool
-        Whether to mirror.
-    generator : torch.Generator
-        Source of randomness.
-
-    Returns
-    -------
-    Tensor
-        (N, C, S, S).
-    """
-    n, size, most = len(images), images.shape[-1], images.shape[-1] // 8
-    if mirror:
-        flip = torch.rand(n, 1, 1, 1, generator=generator, device=images.device) < 0.5
-        images = torch.where(flip, images.flip(-1), images)
-    padded = functional.pad(images, (most,) * 4, mode="reflect")
-    start = torch.randint(0, 2 * most + 1, (2, n, 1), generator=generator, device=images.device)
-    down, across = start + torch.arange(size, device=images.device)
-    every = torch.arange(n, device=images.device).view(-1, 1, 1)
-    return padded[every, :, down.unsqueeze(2), across.unsqueeze(1)].permute(0, 3, 1, 2)
-
-
 def small_network(channels: int, width: int) -> nn.Sequential:
-    """Make a classifier of images (N, channels, H, W) with five convolutions, three of which halve the image."""
+    """Return a classifier of images (N, channels, H, W) with five convolutions, three of which halve the image."""
     widths, strides = (channels, width, 2 * width, 2 * width, 4 * width, 4 * width), (2, 1, 2, 1, 2)
     layers: list[nn.Module] = []
     for (inputs, outputs), stride in zip(pairwise(widths), strides, strict=True):
@@ -150,7 +120,9 @@ def small_network(channels: int, width: int) -> nn.Sequential:
 
 
 def resnet(channels: int) -> nn.Module:
-    """Make torchvision's ResNet-18 fit for small images: a first convolution of stride 1, and no pooling after it."""
+    """Return torchvision's ResNet-18 for small images: a first convolution of stride 1, and no pooling after it."""
+    from torchvision.models import resnet18  # the small network does without torchvision
+
     network: nn.Module = resnet18(num_classes=TURNS)
     network.conv1 = nn.Conv2d(channels, 64, 3, padding=1, bias=False)
     network.maxpool = nn.Identity()

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from oodbench.detectors.base import Detector, Monitor, check_images, register
+from oodbench.detectors.components.types import NonNegativeInt, PositiveInt
 
 QUERIES = 1000
 """Images that walk down the trees at a time."""
@@ -26,20 +27,20 @@ class IForest(Detector):
 
     Parameters
     ----------
-    trees : int
-        How many.
+    n_estimators : int
+        Number of trees.
     seed : int
-        Of the cuts.
+        Seeds the random cuts.
     """
 
-    def __init__(self, *, trees: int = 200, seed: int = 0) -> None:
-        self.trees = trees
+    def __init__(self, *, n_estimators: PositiveInt = 200, seed: NonNegativeInt = 0) -> None:
+        self.n_estimators = n_estimators
         self.seed = seed
 
     def fit(self, images: Tensor, *, monitor: Monitor | None = None) -> Self:
         """Grow the trees on images (N, C, H, W); see `Detector.fit`."""
         check_images(images)
-        forest = IsolationForest(n_estimators=self.trees, random_state=self.seed).fit(images.flatten(1).numpy())
+        forest = IsolationForest(n_estimators=self.n_estimators, random_state=self.seed).fit(images.flatten(1).numpy())
         grown = [tree.tree_ for tree in forest.estimators_]
         # a leaf leads back to itself, so that all images can walk equally long
         ids = [np.arange(tree.node_count) for tree in grown]
@@ -51,18 +52,18 @@ class IForest(Detector):
         self.depth_ = _pad([tree.compute_node_depths() - 1 + unfinished(tree.n_node_samples) for tree in grown])
         self.levels_ = torch.tensor(max(tree.max_depth for tree in grown))
         self.expected_depth_ = torch.tensor(float(unfinished(np.array([forest.max_samples_]))[0]))
-        self.shape_ = torch.tensor(images.shape[1:])
+        channels, height, width = images.shape[1:]
+        self.shape_ = (channels, height, width)
         return self
 
     def score(self, images: Tensor) -> Tensor:
-        """Score images (N, C, H, W) by how early they are isolated, (N,); see `Detector.score`."""
-        channels, height, width = self.shape_.tolist()
-        check_images(images, (channels, height, width))
+        """Return how early images (N, C, H, W) are isolated, (N,); see `Detector.score`."""
+        check_images(images, self.shape_)
         depths = torch.cat([self._depths(chunk) for chunk in images.flatten(1).split(QUERIES)])
         return torch.exp2(-depths / self.expected_depth_.clamp_min(1)).float()
 
     def _depths(self, points: Tensor) -> Tensor:
-        """Mean depths (N,) at which points (N, D) are isolated."""
+        """Return the mean depths (N,) at which points (N, D) are isolated."""
         tree = torch.arange(len(self.left_))
         node = torch.zeros(len(points), len(tree), dtype=torch.int64)
         for _ in range(int(self.levels_)):
@@ -72,7 +73,7 @@ class IForest(Detector):
 
 
 def unfinished(samples: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Give the expected further depth of a leaf that still holds several samples (Liu et al. 2008, equation 1).
+    """Return the expected further depth of a leaf that still holds several samples (Liu et al. 2008, equation 1).
 
     Parameters
     ----------
@@ -90,5 +91,5 @@ def unfinished(samples: NDArray[np.int64]) -> NDArray[np.float64]:
 
 
 def _pad(rows: list[NDArray[Any]]) -> Tensor:
-    """Put arrays of different lengths into one tensor, a row each."""
+    """Return arrays of different lengths as the rows of one tensor, filled up with zeros."""
     return pad_sequence([torch.from_numpy(row) for row in rows], batch_first=True)

@@ -10,15 +10,15 @@ from scipy.optimize import minimize_scalar
 from torch import Tensor
 
 from oodbench.detectors.base import Monitor, register
-from oodbench.detectors.components.projection import Projecting
+from oodbench.detectors.components.principal_components import PrincipalComponents
 
-LEAST_BANDWIDTH = 1e-3
+MIN_BANDWIDTH = 1e-3
 QUERIES = 1000
 """Images whose distances to all training images are held at a time."""
 
 
 @register("kde")
-class KDE(Projecting):
+class KDE(PrincipalComponents):
     """Negative log-density under Gaussian kernels on the training images, in principal components.
 
     The bandwidth is the one under which training images are most likely, each left out of its own density (Bishop 2006,
@@ -27,15 +27,15 @@ class KDE(Projecting):
 
     Parameters
     ----------
-    components : int
-        How many principal components.
+    n_components : int
+        Number of principal components.
     seed : int
-        Of the randomised decomposition.
+        Seeds the randomised decomposition.
     """
 
     def fit(self, images: Tensor, *, monitor: Monitor | None = None) -> Self:
         """Choose the bandwidth for images (N, C, H, W); see `Detector.fit`."""
-        self.projections_ = self._fit_projection(images)
+        self.projections_ = self._fit_axes(images, self.n_components)
         squares = squared_distances(self.projections_[:QUERIES], self.projections_)
         squares.fill_diagonal_(math.inf)  # left out of its own density
         nearest = squares.amin(1).sqrt().median().item() if len(images) > 1 else 1.0
@@ -44,15 +44,15 @@ class KDE(Projecting):
         def surprise(logarithm: float) -> float:
             return -log_density(squares, math.exp(logarithm), self.axes_.shape[0]).mean().item()
 
-        low = math.log(max(nearest, LEAST_BANDWIDTH) / 4)
+        low = math.log(max(nearest, MIN_BANDWIDTH) / 4)
         best = minimize_scalar(
             surprise, bounds=(low, max(math.log(max(spread, 1e-9)), low + 3)), options={"xatol": 0.03}
         )
-        self.bandwidth_ = torch.tensor(math.exp(best.x) if len(images) > 1 else LEAST_BANDWIDTH)
+        self.bandwidth_ = torch.tensor(math.exp(best.x) if len(images) > 1 else MIN_BANDWIDTH)
         return self
 
     def score(self, images: Tensor) -> Tensor:
-        """Score images (N, C, H, W) by their negative log-density, (N,); see `Detector.score`."""
+        """Return the negative log-density of images (N, C, H, W), (N,); see `Detector.score`."""
         densities = [
             log_density(squared_distances(chunk, self.projections_), self.bandwidth_.item(), self.axes_.shape[0])
             for chunk in self._project(images).split(QUERIES)
@@ -67,14 +67,14 @@ class KDE(Projecting):
 
 
 def squared_distances(a: Tensor, b: Tensor) -> Tensor:
-    """Give the squared Euclidean distances (N, M), in float64, of points (N, K) and (M, K)."""
+    """Return the squared Euclidean distances (N, M), in float64, of points (N, K) and (M, K)."""
     a, b = a.double(), b.double()
     squares: Tensor = a.square().sum(1, keepdim=True) + b.square().sum(1) - 2 * a @ b.T
     return squares.clamp_min(0)
 
 
 def log_density(squares: Tensor, bandwidth: float, dimensions: int) -> Tensor:
-    """Logarithm of the mean of Gaussian kernels.
+    """Return the logarithm of the mean of Gaussian kernels.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ def log_density(squares: Tensor, bandwidth: float, dimensions: int) -> Tensor:
     bandwidth : float
         The kernels' standard deviation.
     dimensions : int
-        K, of the space.
+        K, the number of components.
 
     Returns
     -------

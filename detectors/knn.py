@@ -9,35 +9,38 @@ from sklearn.neighbors import NearestNeighbors
 from torch import Tensor
 
 from oodbench.detectors.base import Monitor, register
-from oodbench.detectors.components.projection import Projecting
+from oodbench.detectors.components.principal_components import PrincipalComponents
+from oodbench.detectors.components.types import NonNegativeInt, PositiveInt
 
 
 @register("knn")
-class KNN(Projecting):
+class KNN(PrincipalComponents):
     """Mean distance to the k nearest training images, in principal components.
 
     Parameters
     ----------
-    neighbours : int
-        k.
-    components : int
-        How many principal components.
+    n_neighbors : int
+        k, the number of nearest training images; all of them where there are fewer.
+    n_components : int
+        Number of principal components.
     seed : int
-        Of the randomised decomposition.
+        Seeds the randomised decomposition.
     """
 
-    def __init__(self, *, neighbours: int = 5, components: int = 64, seed: int = 0) -> None:
-        super().__init__(components=components, seed=seed)
-        self.neighbours = neighbours
+    def __init__(
+        self, *, n_neighbors: PositiveInt = 5, n_components: PositiveInt = 64, seed: NonNegativeInt = 0
+    ) -> None:
+        super().__init__(n_components=n_components, seed=seed)
+        self.n_neighbors = n_neighbors
 
     def fit(self, images: Tensor, *, monitor: Monitor | None = None) -> Self:
         """Keep the projections of images (N, C, H, W); see `Detector.fit`."""
-        self.projections_ = self._fit_projection(images)
+        self.projections_ = self._fit_axes(images, self.n_components)
         return self
 
     def score(self, images: Tensor) -> Tensor:
-        """Score images (N, C, H, W) by the distance to their neighbours, (N,); see `Detector.score`."""
+        """Return the mean distance of images (N, C, H, W) to their neighbors, (N,); see `Detector.score`."""
         known = self.projections_.double().numpy()  # in float32, small distances drown in rounding errors
-        index = NearestNeighbors(n_neighbors=min(self.neighbours, len(known)), algorithm="brute").fit(known)
+        index = NearestNeighbors(n_neighbors=min(self.n_neighbors, len(known)), algorithm="brute").fit(known)
         distances, _ = index.kneighbors(self._project(images).double().numpy())
         return torch.from_numpy(distances.mean(1)).float()

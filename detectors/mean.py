@@ -20,7 +20,7 @@ class Mean(Detector):
         return self
 
     def score(self, images: Tensor) -> Tensor:
-        """Score images (N, C, H, W) by their distance, (N,); see `Detector.score`."""
+        """Return the distance of images (N, C, H, W) to the mean, (N,); see `Detector.score`."""
         check_images(images, self.mean_.shape)
         distance: Tensor = (images - self.mean_).flatten(1).norm(dim=1)
         return distance

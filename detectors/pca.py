@@ -7,33 +7,33 @@ from typing import Self
 from torch import Tensor
 
 from oodbench.detectors.base import Monitor, register
-from oodbench.detectors.components.projection import Projecting
+from oodbench.detectors.components.principal_components import PrincipalComponents
 
 
 @register("pca")
-class PCA(Projecting):
+class PCA(PrincipalComponents):
     """Reconstruction error of principal components: ``‖x − x̂‖²``; a linear autoencoder.
 
     Parameters
     ----------
-    components : int
-        How many components are kept.
+    n_components : int
+        Number of components that are kept.
     seed : int
-        Of the randomised decomposition.
+        Seeds the randomised decomposition.
     """
 
     def fit(self, images: Tensor, *, monitor: Monitor | None = None) -> Self:
         """Find the components of images (N, C, H, W); see `Detector.fit`."""
-        self._fit_projection(images)
+        self._fit_axes(images, self.n_components)
         return self
 
     def score(self, images: Tensor) -> Tensor:
-        """Score images (N, C, H, W) by the squared length that the components do not explain, (N,)."""
+        """Return the squared length of images (N, C, H, W) that the components do not explain, (N,)."""
         projections = self._project(images)
         residual = (images - self.mean_).flatten(1) - projections @ self.axes_
         error: Tensor = residual.square().sum(1)
         return error
 
     def reconstruct(self, images: Tensor) -> Tensor:
-        """Give images (N, C, H, W) as their components have them; see `Detector.reconstruct`."""
+        """Return images (N, C, H, W) as their components have them; see `Detector.reconstruct`."""
         return self._lift(self._project(images))

@@ -12,17 +12,20 @@ import importlib.util
 import inspect
 import re
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self, get_args
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from oodbench.detectors.base import Detector, DetectorError, Monitor, Shape, check_images, register_family
-from oodbench.detectors.components.projection import Projecting
-from oodbench.detectors.components.randomness import seeded
+from oodbench.detectors.components.defaults import check_choice
+from oodbench.detectors.components.principal_components import PrincipalComponents
+from oodbench.detectors.components.seeding import seeded
+from oodbench.detectors.components.types import NonNegativeInt, PositiveInt
 
 SEED = "random_state"
+Features = Literal["components", "pixels"]
 
 
 @register_family("pyod")
@@ -37,7 +40,7 @@ def pyod(name: str) -> type[Detector]:
     Returns
     -------
     type
-        A detector with that class's parameters, and those of `PyOD`.
+        A detector with that class's parameters, and those of `Adapter`.
 
     Raises
     ------
@@ -57,38 +60,49 @@ def pyod(name: str) -> type[Detector]:
     except ImportError as error:
         raise DetectorError(f"PyOD's {name} cannot be loaded: {error}") from error
     summary = f"PyOD's {name}, on principal components or pixels."
-    return type(name, (PyOD,), {"__doc__": summary, "__module__": __name__, "name": f"pyod:{name}", "target": target})
+    return type(
+        name, (Adapter,), {"__doc__": summary, "__module__": __name__, "name": f"pyod:{name}", "target": target}
+    )
 
 
-class PyOD(Projecting):
-    """Base of the adapters to PyOD's detectors.
+class Adapter(PrincipalComponents):
+    """Base of the detectors that wrap one of PyOD's.
 
     PyOD keeps its models as pickles. Here the training points are stored instead, and the model is fitted to them again
-    when it is loaded.
+    when it is loaded. The number of principal components is not called ``n_components``, for some of PyOD's detectors
+    have a parameter of that name.
 
     Parameters
     ----------
     features : {"components", "pixels"}
         What the detector sees: projections on principal components, or pixels.
-    components : int
-        How many principal components.
+    n_principal_components : int
+        Number of principal components.
     seed : int
-        Of the decomposition, and of the detector.
+        Seeds the decomposition and the detector.
     **parameters
-        The detector's own.
+        The parameters of PyOD's class that have a plain default, by their names there.
     """
 
     target: ClassVar[type[Any]]
 
-    def __init__(self, *, features: str = "components", components: int = 64, seed: int = 0, **parameters: Any) -> None:
-        super().__init__(components=components, seed=seed)
+    def __init__(
+        self,
+        *,
+        features: Features = "components",
+        n_principal_components: PositiveInt = 64,
+        seed: NonNegativeInt = 0,
+        **parameters: Any,
+    ) -> None:
         self.features = features
+        self.n_principal_components = n_principal_components
+        self.seed = seed
         for key, value in (_defaults(self.target) | parameters).items():
             setattr(self, key, value)
 
     @classmethod
     def _get_param_names(cls) -> list[str]:
-        return ["components", "features", "seed", *_defaults(cls.target)]
+        return ["features", "n_principal_components", "seed", *_defaults(cls.target)]
 
     def hyperparameters(self, shape: Shape) -> dict[str, Any]:
         """Add PyOD's version, on which results depend; see `Detector.hyperparameters`."""
@@ -97,20 +111,19 @@ class PyOD(Projecting):
     def fit(self, images: Tensor, *, monitor: Monitor | None = None) -> Self:
         """Fit PyOD's detector to images (N, C, H, W); see `Detector.fit`."""
         check_images(images)
-        self.shape_ = torch.tensor(images.shape[1:])
+        check_choice("features", self.features, get_args(Features))
+        channels, height, width = images.shape[1:]
+        self.shape_ = (channels, height, width)
         if self.features == "components":
-            self.points_ = self._fit_projection(images)
-        elif self.features == "pixels":
-            self.points_ = images.flatten(1).clone()
+            self.points_ = self._fit_axes(images, self.n_principal_components)
         else:
-            raise DetectorError(f"features is 'components' or 'pixels', not {self.features!r}.")
+            self.points_ = images.flatten(1).clone()
         self._train()
         return self
 
     def score(self, images: Tensor) -> Tensor:
-        """Score images (N, C, H, W) by PyOD's decision function, (N,); see `Detector.score`."""
-        channels, height, width = self.shape_.tolist()
-        check_images(images, (channels, height, width))
+        """Return PyOD's decision function at images (N, C, H, W), (N,); see `Detector.score`."""
+        check_images(images, self.shape_)
         points = self._project(images) if self.features == "components" else images.flatten(1)
         with seeded(self.seed):
             scores = self.model_.decision_function(points.double().numpy())
@@ -130,7 +143,7 @@ class PyOD(Projecting):
 
 
 def _modules() -> dict[str, str]:
-    """Names of PyOD's detector classes with the modules that define them; found without importing them."""
+    """Return the names of PyOD's detector classes and the modules that define them, without importing these."""
     package = importlib.import_module("pyod.models")
     folder = Path(package.__path__[0])
     found = {}
@@ -142,7 +155,7 @@ def _modules() -> dict[str, str]:
 
 
 def _defaults(target: type[Any]) -> dict[str, Any]:
-    """Give a detector's parameters that have a default which JSON can hold, without the seed."""
+    """Return the parameters of PyOD's class whose default JSON can hold, without the seed."""
     plain = (bool, int, float, str, type(None))
     parameters = inspect.signature(target).parameters.values()
     return {p.name: p.default for p in parameters if isinstance(p.default, plain) and p.name != SEED}

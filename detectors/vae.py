@@ -1,17 +1,21 @@
-"""VAE: a variational autoencoder (Kingma & Welling, "Auto-encoding variational Bayes", ICLR 2014)."""
+"""vae: a variational autoencoder (Kingma & Welling, "Auto-encoding variational Bayes", ICLR 2014)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_args
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from oodbench.detectors.base import DetectorError, Shape, register
+from oodbench.detectors.base import Shape, register
+from oodbench.detectors.components import gaussian_posterior
 from oodbench.detectors.components.autoencoder import Autoencoder, Pass
-from oodbench.detectors.components.settings import defaults_beside
+from oodbench.detectors.components.defaults import Defaults, check_choice, read_defaults
+from oodbench.detectors.components.gaussian_posterior import Prior
+from oodbench.detectors.components.networks import Decoder, Encoder
+from oodbench.detectors.components.types import NonNegativeFloat
 
 
 @register("vae")
@@ -19,8 +23,9 @@ from oodbench.detectors.components.settings import defaults_beside
 class VAE(Autoencoder):
     """Variational autoencoder; scores by the negative ELBO at the posterior's mean.
 
-    Trained on ``L = d(x, D(z)) + β KL(q(z|x) ‖ N(0, I))`` with z drawn from q (Kingma & Welling 2014, equation 10);
-    scored by the same sum with z at the mean of q, so that a score is not a random draw.
+    Trained on ``L = d(x, D(z)) + β KL(q(z|x) ‖ N(0, I))`` with z drawn from q (Kingma & Welling 2014, equation 10). The
+    score starts from the same sum with z at the mean of q, so that it is not a random draw (see `Autoencoder`, which
+    also lists the other parameters).
 
     The latents of the training images, drawn from q, do not fill N(0, I) evenly, and what lies between them decodes to
     no image. Samples therefore come from a mixture that is fitted to them, as those of the methods without a prior do.
@@ -28,32 +33,39 @@ class VAE(Autoencoder):
     Parameters
     ----------
     kl_weight : float, optional
-        β (Higgins et al. 2017); 1 is the ELBO.
+        β, the weight of the KL divergence (Higgins et al. 2017); 1 is the ELBO.
     prior : {"mixture", "normal"}
         What samples decode: draws from that mixture, or from N(0, I) as in the paper.
     """
 
-    kl_weight: float | None = None
-    prior: str = "mixture"
+    kl_weight: NonNegativeFloat | None = None
+    prior: Prior = "mixture"
 
-    DEFAULTS: ClassVar[Mapping[str, Mapping[str, Any]]] = defaults_beside(__file__)
-    SEARCH: ClassVar[Mapping[str, Sequence[Any]]] = {**Autoencoder.SEARCH, "kl_weight": (0.03, 0.1, 0.3, 1.0, 3.0)}
-    encoder_features: ClassVar[int] = 2
+    DEFAULTS: ClassVar[Defaults] = read_defaults(__file__)
+    SEARCH: ClassVar[Mapping[str, Sequence[Any]]] = {**Autoencoder.SEARCH, **gaussian_posterior.SEARCH}
+    ABLATIONS: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        **Autoencoder.ABLATIONS,
+        **gaussian_posterior.ABLATIONS,
+    }
+
+    def build(self, shape: Shape) -> None:
+        """Create the untrained network for images of shape (C, H, W); see `Detector.build`."""
+        check_choice("prior", self.prior, get_args(Prior))
+        super().build(shape)
+
+    def _modules(self, shape: Shape) -> dict[str, nn.Module]:
+        channels, latent_size = self.settings_["channels"], self.settings_["latent_size"]
+        return {"encoder": Encoder(shape, channels, 2 * latent_size), "decoder": Decoder(shape, channels, latent_size)}
 
     def _pass(self, images: Tensor, noise: torch.Generator | None) -> Pass:
         mean, log_variance = self.network_["encoder"](images).float().chunk(2, dim=1)
-        divergence = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(1)
-        latents = mean
-        if noise is not None:
-            latents = mean + (0.5 * log_variance).exp() * torch.empty_like(mean).normal_(generator=noise)
-        read, addressing = self._bridge(latents)
-        penalty = self.settings_["kl_weight"] * divergence
-        return Pass(self.network_["decoder"](read), latents, penalty if addressing is None else penalty + addressing)
+        penalty = self.settings_["kl_weight"] * gaussian_posterior.kl_divergence(mean, log_variance)
+        latents = gaussian_posterior.draw(mean, log_variance, noise)
+        return Pass(self._decode(latents), latents, penalty, score_penalty=penalty)
 
-    def _build(self, shape: Shape) -> None:
-        super()._build(shape)
-        if self.prior not in ("mixture", "normal"):
-            raise DetectorError(f"prior is 'mixture' or 'normal', not {self.prior!r}.")
+    def _decode(self, latents: Tensor) -> Tensor:
+        logits: Tensor = self.network_["decoder"](latents)
+        return logits
 
     def _draw_latents(self, n: int, generator: torch.Generator | None) -> Tensor:
         if self.prior == "normal":
@@ -61,10 +73,11 @@ class VAE(Autoencoder):
         return super()._draw_latents(n, generator)
 
     def diagnostics(self, images: Tensor) -> dict[str, float]:
-        """Add the number of active latent units (Burda et al. 2016, §5.2); see `Detector.health`.
+        """Add ``active_units``, the number of active latent units; see `Detector.diagnostics`."""
+        active = gaussian_posterior.active_units(self._latents(images))
+        return {**super().diagnostics(images), "active_units": active}
 
-        A unit is active if the posterior's mean varies by more than 0.01 across images; none is active after a
-        posterior collapse.
-        """
-        active = (self._latents(images).var(0, correction=0) > 0.01).sum()
-        return {**super().diagnostics(images), "active_units": float(active)}
+    @classmethod
+    def unhealthy(cls, diagnostics: Mapping[str, float]) -> list[str]:
+        """Judge the posterior and the reconstructions; see `Detector.unhealthy`."""
+        return [*gaussian_posterior.unhealthy(diagnostics), *super().unhealthy(diagnostics)]

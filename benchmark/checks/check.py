@@ -1,33 +1,48 @@
-"""Conformance checks: named, each with a sentence that says what is wrong and how to mend it.
-
-They serve the command (``bench check``, ``bench check-dataset``), scripts (`check_detector`, `check_dataset`) and
-pytest (`parametrize_with_checks`), in the manner of scikit-learn's ``check_estimator``.
-"""
+"""What a check is, and how the checks of one subject are run."""
 
 from __future__ import annotations
 
+import inspect
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+from typing import Generic, Literal, TypeVar
 
-from oodbench.benchmark.plugins import first_line
-from oodbench.detectors.base import Detector
-
-if TYPE_CHECKING:
-    import pytest
+from oodbench.benchmark.errors import unknown
 
 Subject = TypeVar("Subject")
+Status = Literal["passed", "failed", "expected", "skipped", "not run"]
 
 
 class CheckFailed(AssertionError):  # noqa: N818
-    """What is checked does not hold; the message says what is wrong and how to mend it."""
+    """What is checked does not hold; the message says what is wrong and how to fix it."""
 
 
 class CheckSkipped(Exception):  # noqa: N818
     """There is nothing to check; the message says why."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The result of one check.
+
+    Attributes
+    ----------
+    name : str
+        The check's name.
+    status : str
+        "passed"; "failed"; "expected" for a failure that its author declared; "skipped" where there is nothing to
+        check; "not run" after a fatal failure.
+    message : str
+        What is wrong and how to fix it, why it was skipped or not run, or what holds.
+    """
+
+    name: str
+    status: Status
+    message: str
 
 
 @dataclass(frozen=True)
@@ -37,22 +52,25 @@ class Check(Generic[Subject]):
     Attributes
     ----------
     name : str
-        Short, of lower-case letters, digits and underscores.
+        Lower-case letters, digits and underscores.
     run : callable
         Takes the subject; raises CheckFailed or CheckSkipped.
+    fatal : bool
+        Whether a failure makes the checks after it meaningless: they would only repeat it.
     """
 
     name: str
     run: Callable[[Subject], None]
+    fatal: bool = False
 
     @property
     def summary(self) -> str:
         """What has to hold, in one line."""
         function = self.run.func if isinstance(self.run, partial) else self.run
-        return first_line(function)
+        return (inspect.getdoc(function) or "").partition("\n")[0].replace("``", "")
 
     def outcome(self, subject: Subject) -> Outcome:
-        """Run it; whatever is raised becomes an outcome."""
+        """Run the check; whatever it raises becomes an outcome."""
         try:
             self.run(subject)
         except CheckSkipped as reason:
@@ -60,131 +78,113 @@ class Check(Generic[Subject]):
         except CheckFailed as fault:
             return Outcome(self.name, "failed", str(fault))
         except Exception as error:  # whatever a plugin raises
-            return Outcome(self.name, "failed", f"it raised {_cause(error)}")
+            return Outcome(self.name, "failed", f"it raised {cause(error)}")
         return Outcome(self.name, "passed", self.summary)
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What came of a check; `message` says what is wrong, why it was skipped, or what holds."""
-
-    name: str
-    status: Literal["passed", "failed", "skipped"]
-    message: str
-
-
-def outcomes(subject: Subject, checks: Sequence[Check[Subject]]) -> Iterator[Outcome]:
-    """Run checks one after the other.
+class Examination(Generic[Subject]):
+    """The checks of one subject, each run at most once, and none after a fatal failure.
 
     Parameters
     ----------
     subject : object
-        What they take.
+        What the checks take.
     checks : sequence of Check
-        Which.
-
-    Yields
-    ------
-    Outcome
-        As soon as it is known.
-    """
-    for check in checks:
-        yield check.outcome(subject)
-
-
-def check_detector(detector: Detector | type[Detector]) -> None:
-    """Check a detector: raise AssertionError with everything that is wrong with it.
-
-    Parameters
-    ----------
-    detector : Detector or type
-        A class, or an object with the hyperparameters to check it with.
-
-    Raises
-    ------
-    AssertionError
-        A line for each check that failed.
-    """
-    from oodbench.benchmark.checks.detector import CHECKS, Specimen
-
-    _raise_all(outcomes(Specimen(detector), CHECKS))
-
-
-def check_dataset(dataset: Any) -> None:
-    """Check a dataset: raise AssertionError with everything that is wrong with it.
-
-    Parameters
-    ----------
-    dataset : Dataset
-        Made with the folder where its files lie.
-
-    Raises
-    ------
-    AssertionError
-        A line for each check that failed.
-    """
-    from oodbench.benchmark.checks.dataset import CHECKS
-
-    _raise_all(outcomes(dataset, CHECKS))
-
-
-def parametrize_with_checks(
-    detectors: Sequence[Detector | type[Detector]], *, expected_failures: Mapping[str, str] | None = None
-) -> pytest.MarkDecorator:
-    """Make a pytest test of each check of each detector.
-
-    ::
-
-        @parametrize_with_checks([MyDetector()])
-        def test_my_detector(check):
-            check()
-
-    Parameters
-    ----------
-    detectors : sequence of Detector or type
-        Classes, or objects with the hyperparameters to check them with.
+        In the order in which they run.
     expected_failures : mapping of str to str, optional
-        For checks by name the reason why they are known to fail.
+        Names of checks that are known to fail, with the reason. A fatal check among them stops nothing.
 
-    Returns
-    -------
-    MarkDecorator
-        Of a test with one argument, ``check``.
+    Raises
+    ------
+    UsageError
+        There is no check of a name among the expected failures.
     """
-    import pytest
 
-    from oodbench.benchmark.checks.detector import CHECKS, Specimen
+    def __init__(
+        self, subject: Subject, checks: Sequence[Check[Subject]], expected_failures: Mapping[str, str] | None = None
+    ) -> None:
+        self.subject = subject
+        self.checks = checks
+        self.expected_failures = dict(expected_failures or {})
+        self._outcomes: dict[str, Outcome] = {}
+        known = {check.name for check in checks}
+        for name in self.expected_failures:
+            if name not in known:
+                raise unknown("check among the expected failures", name, known)
 
-    cases = []
-    for detector in detectors:
-        specimen = Specimen(detector)
-        for check in CHECKS:
-            reason = (expected_failures or {}).get(check.name)
-            marks = [pytest.mark.xfail(reason=reason, strict=True)] if reason else []
-            cases.append(pytest.param(partial(_test, check, specimen), id=f"{specimen.name}-{check.name}", marks=marks))
-    return pytest.mark.parametrize("check", cases)
+    def outcome(self, check: Check[Subject]) -> Outcome:
+        """Run one check, and the fatal ones before it; an expected failure is a failure here."""
+        fault = self._fatal_fault_before(check)
+        if fault is not None:
+            return Outcome(check.name, "not run", f"{fault} failed: fix that first")
+        if check.name not in self._outcomes:
+            self._outcomes[check.name] = check.outcome(self.subject)
+        return self._outcomes[check.name]
+
+    def __iter__(self) -> Iterator[Outcome]:
+        """Run all checks; yield each outcome as soon as it is known, measured against the expected failures."""
+        for check in self.checks:
+            outcome = self.outcome(check)
+            reason = self.expected_failures.get(check.name)
+            yield outcome if reason is None else _measured(outcome, reason)
+
+    def _fatal_fault_before(self, check: Check[Subject]) -> str | None:
+        for earlier in self.checks[: self.checks.index(check)]:
+            if earlier.fatal and earlier.name not in self.expected_failures:
+                outcome = self.outcome(earlier)
+                if outcome.status == "failed":
+                    return earlier.name
+        return None
 
 
-def _test(check: Check[Subject], subject: Subject) -> None:
-    import pytest
-
-    outcome = check.outcome(subject)
-    if outcome.status == "skipped":
-        pytest.skip(outcome.message)
-    if outcome.status == "failed":
-        raise CheckFailed(outcome.message)
+def outcomes(
+    subject: Subject, checks: Sequence[Check[Subject]], expected_failures: Mapping[str, str] | None = None
+) -> Iterator[Outcome]:
+    """Run checks one after the other; see `Examination`."""
+    return iter(Examination(subject, checks, expected_failures))
 
 
-def _raise_all(found: Iterator[Outcome]) -> None:
-    failed = [f"{outcome.name}: {outcome.message}" for outcome in found if outcome.status == "failed"]
-    if failed:
-        raise CheckFailed("\n".join(failed))
+def totals(found: Iterable[Outcome]) -> str:
+    """Return how many checks passed and failed, as one sentence: ``50 checks passed, 0 failed (6 do not apply).``."""
+    count = Counter(outcome.status for outcome in found)
+    parts = [f"{count['passed']} checks passed", f"{count['failed']} failed"]
+    parts += [f"{count['expected']} failed as expected"] * bool(count["expected"])
+    parts += [f"{count['not run']} further checks were not run"] * bool(count["not run"])
+    return ", ".join(parts) + f" ({count['skipped']} do not apply)" * bool(count["skipped"]) + "."
 
 
-def _cause(error: Exception) -> str:
-    """Give an error with the line of the plugin that it comes from, or else the last line."""
+def demand(holds: object, sentence: str) -> None:
+    """Raise CheckFailed with the sentence unless something holds."""
+    if not holds:
+        raise CheckFailed(sentence)
+
+
+def adds_to(
+    checks: list[Check[Subject]], *, fatal: bool = False
+) -> Callable[[Callable[[Subject], None]], Callable[[Subject], None]]:
+    """Return a decorator that adds a function to a list of checks under the function's name."""
+
+    def add(function: Callable[[Subject], None]) -> Callable[[Subject], None]:
+        checks.append(Check(function.__name__, function, fatal))
+        return function
+
+    return add
+
+
+def cause(error: Exception) -> str:
+    """Return an error's type and message, with the line of the plugin that raised it."""
     frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if "oodbench/benchmark/" not in Path(frame.filename).as_posix()] or list(frames)
-    theirs = [frame for frame in own if "site-packages" not in frame.filename] or own
+    ours = Path(__file__).parent
+    others = [frame for frame in frames if ours not in Path(frame.filename).parents] or list(frames)
+    theirs = [frame for frame in others if "site-packages" not in frame.filename] or others
     where = f" ({Path(theirs[-1].filename).name}, line {theirs[-1].lineno})" if theirs else ""
     return f"{type(error).__name__}: {error}{where}"
+
+
+def _measured(outcome: Outcome, reason: str) -> Outcome:
+    if outcome.status == "failed":
+        return Outcome(outcome.name, "expected", f"{reason} ({outcome.message})")
+    if outcome.status == "passed":
+        sentence = f"it passes, although its failure is expected ({reason}): remove it from the expected failures."
+        return Outcome(outcome.name, "failed", sentence)
+    return outcome

@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from functools import cache
 from typing import Literal
 
 import torch
 
-from oodbench.benchmark.checks.check import Check
-from oodbench.benchmark.checks.detector import demand
+from oodbench.benchmark.checks.check import Check, adds_to, demand
 from oodbench.datasets.base import Dataset, DatasetError, Part
 
 CHECKS: list[Check[Dataset]] = []
-
-
-def check(function: Callable[[Dataset], None]) -> Callable[[Dataset], None]:
-    """Add a function to the checks under its own name."""
-    CHECKS.append(Check(function.__name__, function))
-    return function
+check, fatal = adds_to(CHECKS), adds_to(CHECKS, fatal=True)
 
 
 @cache
@@ -42,10 +35,10 @@ def has_a_proper_name(dataset: Dataset) -> None:
 
 @check
 def has_a_summary(dataset: Dataset) -> None:
-    """The class says in the first line of its docstring what it is."""
+    """The first line of the class's docstring says what it is."""
     demand(
         (vars(type(dataset)).get("__doc__") or "").strip(),
-        "the class has no docstring: its first line is what `bench list` shows.",
+        "the class has no docstring: write one, whose first line `bench list` shows.",
     )
 
 
@@ -60,15 +53,15 @@ def class_names_are_distinct(dataset: Dataset) -> None:
 
 @check
 def knows_its_shape_unloaded(dataset: Dataset) -> None:
-    """The class itself tells the images' shape (C, H, W), before anything is loaded."""
+    """The class itself declares the images' shape (C, H, W), before anything is loaded."""
     shape = type(dataset).shape
     demand(
         len(shape) == 3 and all(isinstance(size, int) and size > 0 for size in shape),
-        f"shape is {shape!r}: give (channels, height, width).",
+        f"shape is {shape!r}: set it to (channels, height, width).",
     )
 
 
-@check
+@fatal
 def prepares_itself(dataset: Dataset) -> None:
     """``prepare`` succeeds, after which no file is missing."""
     try:
@@ -78,14 +71,14 @@ def prepares_itself(dataset: Dataset) -> None:
     demand(not dataset.missing(), f"after prepare, {dataset.missing()[:1]} is still missing: download it there.")
 
 
-@check
+@fatal
 def images_are_bytes_of_the_shape(dataset: Dataset) -> None:
-    """Both parts hold uint8 images (N, C, H, W) of the shape that the class tells."""
+    """Both parts hold uint8 images (N, C, H, W) of the shape that the class declares."""
     for name, part in _parts(dataset).items():
         images = part.images
         demand(
             images.dtype == torch.uint8 and tuple(images.shape[1:]) == tuple(dataset.shape),
-            f"the {name} part holds {images.dtype} images {tuple(images.shape)}: give uint8 (N, "
+            f"the {name} part holds {images.dtype} images {tuple(images.shape)}: return uint8 (N, "
             f"{', '.join(map(str, dataset.shape))}).",
         )
 
@@ -98,14 +91,14 @@ def images_use_the_whole_range(dataset: Dataset) -> None:
         demand(high - low > 32, f"the {name} part's pixels span only {low} to {high}: scale them to 0 to 255.")
 
 
-@check
+@fatal
 def labels_are_indices_of_classes(dataset: Dataset) -> None:
     """Each image has one int64 label, an index into ``class_names``."""
     for name, part in _parts(dataset).items():
         labels = part.labels
         demand(
             labels.dtype == torch.int64 and labels.shape == (len(part.images),),
-            f"the {name} part has {labels.dtype} labels {tuple(labels.shape)} for {len(part.images)} images: give "
+            f"the {name} part has {labels.dtype} labels {tuple(labels.shape)} for {len(part.images)} images: return "
             f"int64 ({len(part.images)},).",
         )
         demand(

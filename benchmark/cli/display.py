@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections import deque
 from types import TracebackType
@@ -14,44 +13,22 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from oodbench.benchmark.results.store import Result
+from oodbench.benchmark.reporting.format import duration
+from oodbench.benchmark.results.result import TrialResult
+from oodbench.benchmark.running.listener import Display
 from oodbench.benchmark.trials import Trial
 
 LAST = 8
 """Results that the live view keeps in sight."""
 
 
-class Display:
-    """Shows nothing; the base of those that do."""
-
-    def begin(self, total: int, todo: int, stale: int, jobs: int) -> None:
-        """Say what will be done: of `total` trials `todo`, `stale` of them anew, `jobs` at a time."""
-
-    def remark(self, text: str) -> None:
-        """Say what users should know of the data, or of where trials run."""
-
-    def progress(self, trial: Trial, step: int, steps: int) -> None:
-        """Take note of how far a trial is; step 0 is its beginning."""
-
-    def finished(self, trial: Trial, result: Result) -> None:
-        """Take note of a result."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Stop showing."""
-
-
 class LineDisplay(Display):
-    """A line for each result, with the time left.
+    """Prints a line for each result, with the time left.
 
     Parameters
     ----------
     console : Console
-        Where to.
+        Where to print.
     """
 
     def __init__(self, console: Console) -> None:
@@ -65,15 +42,15 @@ class LineDisplay(Display):
         """Print the plan."""
         self.todo, self.jobs = todo, jobs
         done = total - todo
-        parts = [f"{total} trials: {done} done already, {todo} to run"]
+        parts = [f"{total} trial{'s' if total != 1 else ''}: {done} done already, {todo} to run"]
         if stale:
             parts.append(f" ({stale} of them stale: stored by other code or settings)")
         if todo:
             parts.append(f", {jobs} at a time")
         self.console.print("".join(parts) + ".", highlight=False, soft_wrap=True)
 
-    def remark(self, text: str) -> None:
-        """Print the remark."""
+    def warn(self, text: str) -> None:
+        """Print the warning."""
         self.console.print(text, style="yellow", highlight=False, markup=False, soft_wrap=True)
 
     def progress(self, trial: Trial, step: int, steps: int) -> None:
@@ -82,7 +59,7 @@ class LineDisplay(Display):
             self.started[trial] = time.monotonic()
         self.share[trial] = step / steps
 
-    def finished(self, trial: Trial, result: Result) -> None:
+    def finished(self, trial: Trial, result: TrialResult) -> None:
         """Print the result."""
         self._note(trial)
         line = f"[{self.count:>{len(str(self.todo))}}/{self.todo}] {describe(trial, result)}"
@@ -90,7 +67,7 @@ class LineDisplay(Display):
         self.console.print(line + (f"   {left} left" if left else ""), highlight=False, markup=False, soft_wrap=True)
 
     def time_left(self) -> str:
-        """Estimate from the trials so far, which are mixed like those to come; empty if nothing is known or left."""
+        """Return an estimate from the trials so far, which are mixed like those to come; empty if nothing is known."""
         remaining = self.todo - self.count - sum(self.share.values())
         if not self.durations or self.todo == self.count:
             return ""
@@ -104,7 +81,7 @@ class LineDisplay(Display):
 
 
 class LiveDisplay(LineDisplay):
-    """A view of all trials with the time left, what each process is at, and the last results."""
+    """Shows progress of the whole run and of each running trial, with the time left, and the last results."""
 
     def __init__(self, console: Console) -> None:
         super().__init__(console)
@@ -123,10 +100,10 @@ class LiveDisplay(LineDisplay):
         for line in self.last:
             self.console.print(line)
 
-    def finished(self, trial: Trial, result: Result) -> None:
+    def finished(self, trial: Trial, result: TrialResult) -> None:
         """Add the result to the last ones."""
         self._note(trial)
-        self.last.append(Text(describe(trial, result), style="red" if result["status"] == "failed" else ""))
+        self.last.append(Text(describe(trial, result), style="red" if result.status == "failed" else ""))
 
     def render(self) -> RenderableType:
         """Draw the view."""
@@ -150,29 +127,13 @@ class LiveDisplay(LineDisplay):
 
 
 def make_display(console: Console) -> Display:
-    """Choose a live view for a terminal, and plain lines for everything else."""
+    """Return a live view for a terminal, and plain lines for everything else."""
     return LiveDisplay(console) if console.is_terminal else LineDisplay(console)
 
 
-def describe(trial: Trial, result: Result) -> str:
-    """Give a result as one line."""
-    name = f"{trial.dataset} {result.get('class_name', trial.normal_class)} {trial.label} seed {trial.seed}"
-    if result["status"] == "failed":
-        return f"{name}: FAILED, {result['error']}"
-    return f"{name}: AUROC {result['auroc']:.3f}, fitted in {duration(result['fit_seconds'])}"
-
-
-def or_dash(value: float | None, form: str) -> str:
-    """Give a figure, or a dash where there is none."""
-    return "—" if value is None or math.isnan(value) else form.format(value)
-
-
-def duration(seconds: float) -> str:
-    """Give a time in the unit that suits it."""
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    if seconds < 6000:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"
+def describe(trial: Trial, result: TrialResult) -> str:
+    """Return a result as one line."""
+    name = f"{trial.dataset} {result.class_name} {trial.label} seed {trial.seed}"
+    if result.status == "failed":
+        return f"{name}: FAILED, {result.error}"
+    return f"{name}: AUROC {result.auroc:.3f}, fitted in {duration(result.fit_seconds)}"

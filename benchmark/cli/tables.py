@@ -1,67 +1,92 @@
-"""What ``bench list``, ``show`` and ``data`` say, as tables for the terminal."""
+"""What the verbs show, as tables for the terminal and as rows for JSON."""
 
 from __future__ import annotations
 
+import json
+import shlex
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from rich.table import Table
 
-from oodbench.benchmark.cli.display import duration, or_dash
+from oodbench.benchmark.cli.terminal import make_table
 from oodbench.benchmark.errors import UsageError
-from oodbench.benchmark.evaluation.metrics import METRICS
+from oodbench.benchmark.evaluation.measures import DETECTION
 from oodbench.benchmark.files import file_name
-from oodbench.benchmark.plugins import Plugins
 from oodbench.benchmark.reporting.diff import ALARMING, Comparison
+from oodbench.benchmark.reporting.format import duration, or_dash
 from oodbench.benchmark.reporting.significance import bootstrap_interval
-from oodbench.benchmark.results.store import Result, Store
-from oodbench.benchmark.trials import protocol_option, trial_path
+from oodbench.benchmark.results.collection import Results
+from oodbench.benchmark.results.store import Store
+from oodbench.benchmark.trials import protocol_option
 from oodbench.datasets.base import Dataset, DatasetError
 
 
-def split_table(store: Store, dataset: str, normal_class: int) -> Table:
-    """Show every detector's figures on one split.
+def split_table(store: Store, results: Results) -> Table:
+    """Return every detector's figures on one split, best AUROC first.
 
     Parameters
     ----------
     store : Store
-        Where results and run folders lie.
-    dataset : str
-        A dataset's name.
-    normal_class : int
-        The label of the normal class.
+        Where the run folders lie, whose scores the confidence intervals are computed from.
+    results : Results
+        Those of the split.
 
     Returns
     -------
     Table
+    """
+    title = f"{results[0].dataset}, normal class {results[0].class_name}"
+    table = make_table(("detector", "seed", *DETECTION, "95 % interval", "fit"), title)
+    for result in sorted(results, key=lambda result: (result.status == "failed", -result.auroc)):
+        if result.status == "failed":
+            figures = ["failed", result.error or "", *["—"] * (len(DETECTION) - 1)]
+        else:
+            interval = _interval(store.run_folder(result.trial) / "scores.npz")
+            figures = [or_dash(getattr(result, name), "{:.3f}") for name in DETECTION]
+            figures += [interval, duration(result.fit_seconds)]
+        table.add_row(result.label, str(result.seed), *figures)
+    return table
+
+
+def split_results(store: Store, dataset: type[Dataset], normal_class: int, options: Sequence[str]) -> Results:
+    """Return the results of one split.
+
+    Parameters
+    ----------
+    store : Store
+        Where results lie.
+    dataset : type
+        The dataset.
+    normal_class : int
+        The label of the normal class.
+    options : sequence of str
+        What the command that runs the split needs besides.
+
+    Returns
+    -------
+    Results
 
     Raises
     ------
     UsageError
-        There are no results of this split.
+        There are none.
     """
-    results = [
-        result for result in store.read_all() if (result["dataset"], result["normal_class"]) == (dataset, normal_class)
-    ]
+    results = store.read_all().select(dataset=dataset.name, normal_class=normal_class)
     if not results:
+        words = ["bench", "run", "--dataset", dataset.name, "--class", dataset.class_names[normal_class], *options]
         raise UsageError(
-            f"There are no results of {dataset} with normal class {normal_class} in {store.results}: run "
-            f"`bench run --dataset {dataset} --class {normal_class}{protocol_option(store.protocol)}`."
+            f"There are no results of {dataset.name} with normal class {dataset.class_names[normal_class]} in "
+            f"{store.results}: run `{shlex.join(words)}{protocol_option(store.protocol)}`."
         )
-    title = f"{dataset}, normal class {results[0]['class_name']}"
-    table = Table("detector", "seed", *METRICS, "95 % interval", "fit", title=title, title_justify="left")
-    for column in table.columns:
-        column.overflow = "fold"  # rather than cut off
-    for result in sorted(results, key=lambda result: -result.get("auroc", -1.0)):
-        scores = store.runs / trial_path(dataset, result["label"], normal_class, result["seed"]) / "scores.npz"
-        *figures, fit = _figures(result)
-        table.add_row(result["label"], str(result["seed"]), *figures, _interval(scores), fit)
-    return table
+    return results
 
 
 def run_folders(store: Store, dataset: str, normal_class: int) -> str:
-    """Say where the pictures and weights of one split lie."""
+    """Return a sentence that says where the pictures and weights of one split lie."""
     folder = store.runs / file_name(dataset)
     found = sorted(folder.glob(f"*/class-{normal_class}_seed-*"))
     if not found:
@@ -70,18 +95,21 @@ def run_folders(store: Store, dataset: str, normal_class: int) -> str:
 
 
 def score_table(scores: pd.DataFrame) -> Table:
-    """Show scores of images, most out-of-distribution first, and what the verdict means."""
+    """Return the scores of images, most out-of-distribution first, and what the verdict means."""
     card = scores.attrs
-    title = f"{card['detector']}, normal: {card['dataset']} {card['class_name']}"
     threshold = card["threshold"]
-    caption = (
+    table = make_table(
+        ("image", "score", "verdict"),
+        f"{card['detector']}, normal: {card['dataset']} {card['class_name']}",
+        whole=("image",),
+    )
+    table.caption_justify = "left"
+    table.caption = (
         f"out: the score is above {threshold['value']:.4g}, which keeps {threshold['keeps']:.0%} of normal images "
         f"(set with {threshold['images']} held-out ones)"
         if threshold
         else "no verdict: the model was trained on too few images to hold some out for a threshold"
     )
-    table = Table("image", "score", "verdict", title=title, title_justify="left", caption=caption)
-    table.caption_justify = "left"
     for image, score, verdict in zip(scores["image"], scores["score"], scores["verdict"], strict=True):
         style = {"out": "red", "unreadable": "yellow"}.get(verdict)
         table.add_row(image, or_dash(score, "{:.4g}"), verdict, style=style)
@@ -89,9 +117,8 @@ def score_table(scores: pd.DataFrame) -> Table:
 
 
 def diff_table(comparison: Comparison) -> Table:
-    """Show the cells that are not the same, what matters most first."""
-    table = Table("dataset", "class", "detector", "measure", "here", "there", "difference", "so")
-    table.columns[2].overflow = "fold"
+    """Return the cells that are not the same, what matters most first."""
+    table = make_table(("dataset", "class", "detector", "measure", "here", "there", "difference", "so"))
     for cell in comparison.shown.to_dict("records"):
         figures = [or_dash(cell["here"], "{:.4f}"), or_dash(cell["there"], "{:.4f}")]
         figures.append(or_dash(cell["difference"], "{:+.4f}"))
@@ -101,11 +128,34 @@ def diff_table(comparison: Comparison) -> Table:
     return table
 
 
-def data_table(plugins: Plugins, root: Path) -> Table:
-    """Show which datasets are there, verified, and what is missing."""
-    table = Table("dataset", "state", title=f"Datasets in {root}", title_justify="left")
-    for name, plugin in sorted(plugins.datasets.plugins.items()):
-        table.add_row(name, _state(plugin.cls(root)))
+def ranks(store: Store) -> dict[str, list[dict[str, Any]]]:
+    """Return the ranked table of each dataset, best first, as JSON values; raises UsageError without any results."""
+    results = store.read_all()
+    if not results:
+        raise UsageError(f"There are no results in {store.leaderboard}: run something, or name its folder with --out.")
+    board = results.leaderboard()
+    return {
+        dataset: records(board[dataset].sort_values("rank", kind="stable").reset_index())
+        for dataset in board.columns.get_level_values(0).unique()
+    }
+
+
+def records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the rows of a table as JSON values; what is NaN becomes None."""
+    rows: list[dict[str, Any]] = json.loads(table.to_json(orient="records"))
+    return rows
+
+
+def data_rows(datasets: Iterable[Dataset]) -> list[tuple[str, str]]:
+    """Return the name of each dataset, and whether it is there, verified, or what is missing."""
+    return [(dataset.name, _state(dataset)) for dataset in datasets]
+
+
+def data_table(rows: Iterable[tuple[str, str]], root: Path) -> Table:
+    """Return what `data_rows` says as a table."""
+    table = make_table(("dataset", "state"), f"Datasets in {root}", whole=("dataset",))
+    for row in rows:
+        table.add_row(*row)
     return table
 
 
@@ -121,15 +171,9 @@ def _state(dataset: Dataset) -> str:
 
 
 def _interval(path: Path) -> str:
-    """Give the bootstrap interval of a trial whose scores are there."""
+    """Return the bootstrap interval of a trial whose scores are there."""
     if not path.is_file():
         return "—"
     with np.load(path) as stored:
         low, high = bootstrap_interval(stored["score"], stored["is_ood"])
     return f"{low:.3f}–{high:.3f}"
-
-
-def _figures(result: Result) -> list[str]:
-    if result["status"] == "failed":
-        return ["failed", result["error"], *["—"] * (len(METRICS) - 1)]
-    return [*(f"{result[metric]:.3f}" for metric in METRICS), duration(result["fit_seconds"])]

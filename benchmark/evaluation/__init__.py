@@ -1,1 +1,1 @@
-"""What one trial measures, apart from where it runs and where its result is kept."""
+"""What is measured of a detector on a split, and how; see `oodbench.benchmark.evaluation.evaluate`."""

@@ -9,10 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
-METRICS = ("auroc", "aupr_out", "aupr_in", "fpr95")
-GENERATION = ("frechet", "kernel", "density", "coverage", "class_fidelity", "novelty")
-"""Measures of samples; see `oodbench.benchmark.evaluation.generation`."""
-
 
 def detection_metrics(scores: NDArray[np.float32], is_ood: NDArray[np.bool_]) -> dict[str, float]:
     """Measure a detector's scores on a test part.

@@ -1,73 +1,83 @@
-"""What a trained detector draws: measured, and shown in the run folder."""
+"""Samples of a trained detector, and their measures."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from oodbench.benchmark.evaluation.generation import Yardstick, generation_metrics
-from oodbench.benchmark.reporting import pictures
-from oodbench.benchmark.results.store import Result
-from oodbench.datasets.components.split import Split, as_float
+from oodbench.benchmark.evaluation.generation import generation_metrics
+from oodbench.benchmark.evaluation.outputs import samples_of
+from oodbench.benchmark.evaluation.reference import ReferenceFeatures
+from oodbench.datasets.components.split import Split
 from oodbench.detectors.base import Detector
 
 SHOWN = 64
+"""Samples in a picture; at least so many are drawn."""
 
 
 @dataclass(frozen=True)
-class Looked:
-    """What a classifier sees in samples.
+class Classified:
+    """Samples as a classifier sees them.
 
     Attributes
     ----------
-    yardstick : Yardstick
-        Has the classifier, and the real images to compare with.
+    reference : ReferenceFeatures
+        The classifier, and the real images to compare with.
     features, probabilities : Tensor
-        float32 (n, F) and (n, classes).
+        float32 (n, F) and (n, classes), of the samples.
     """
 
-    yardstick: Yardstick
+    reference: ReferenceFeatures
     features: Tensor
     probabilities: Tensor
+
+    def nearest(self) -> Tensor:
+        """Return for each sample the index, int64 (n,), of the training image that is nearest in features."""
+        return torch.cdist(self.features, self.reference.real.train).argmin(1)
+
+    def doubtful(self) -> Tensor:
+        """Return the indices of the samples, int64 (n,), those first that are nearest to their class's boundary."""
+        return margins(self.probabilities, self.reference.real.normal_class).argsort(stable=True)
 
 
 @dataclass(frozen=True)
 class Samples:
-    """Samples of one split's detector.
+    """Samples of a detector.
 
     Attributes
     ----------
     images : Tensor
         float32 (n, C, H, W) in [0, 1].
     count : int
-        How many of them are measured: as many as there are normal test images.
-    looked : Looked or None
+        The first so many are measured: as many as there are normal test images.
+    classified : Classified or None
         None where they cannot be measured.
     """
 
     images: Tensor
     count: int
-    looked: Looked | None
+    classified: Classified | None
 
     @classmethod
-    def draw(cls, detector: Detector, split: Split, seed: int, yardstick: Callable[[], Yardstick | None]) -> Samples:
-        """Let a trained detector draw.
+    def draw(
+        cls, detector: Detector, split: Split, seed: int, reference: Callable[[], ReferenceFeatures | None] | None
+    ) -> Samples:
+        """Draw samples from a trained detector.
 
         Parameters
         ----------
         detector : Detector
-            Draws.
+            Trained on the split, and able to sample.
         split : Split
-            Whose normal class it was trained on.
+            Its normal test images say how many samples are measured.
         seed : int
-            Of the draw.
-        yardstick : callable
-            Gives what samples are measured with.
+            Seeds the generator that is handed to the detector.
+        reference : callable, optional
+            Returns what the samples are compared with, or None where they cannot be measured.
 
         Returns
         -------
@@ -76,55 +86,40 @@ class Samples:
         Raises
         ------
         ValueError
-            What it draws are not images of that shape.
+            The detector draws anything but images of that shape.
         """
         count = int((~split.is_ood).sum())
-        n = max(count, SHOWN)
-        expected = (n, *split.test.shape[1:])
-        images = detector.sample(n, generator=torch.Generator().manual_seed(seed))
-        if images.shape != expected:
-            raise ValueError(f"sample gave shape {tuple(images.shape)} where {expected} was asked for.")
-        if not (images.isfinite() & (images >= 0) & (images <= 1)).all():
-            raise ValueError("sample gave values that are NaN or outside [0, 1].")
-        measure = yardstick()
-        return cls(images, count, None if measure is None else Looked(measure, *measure.classifier.look(images)))
+        generator = torch.Generator().manual_seed(seed)
+        images = samples_of(detector, max(count, SHOWN), tuple(split.test.shape[1:]), generator)
+        compared = None if reference is None else reference()
+        if compared is None:
+            return cls(images, count, None)
+        return cls(images, count, Classified(compared, *compared.classifier.classify(images)))
 
-    def measures(self) -> Result:
-        """Measure them, beside the controls; empty if they cannot be measured."""
-        if self.looked is None:
+    def measures(self) -> dict[str, Any]:
+        """Return their measures and those of the controls, by the names in `Measures`; empty without a reference."""
+        if self.classified is None:
             return {}
-        seen = self.looked.features[: self.count], self.looked.probabilities[: self.count]
-        yardstick = self.looked.yardstick
-        return {**generation_metrics(*seen, yardstick.reference), "controls": yardstick.controls}
-
-    def show(self, folder: Path, split: Split) -> None:
-        """Show some in a run folder; also over the nearest training images, and those at their class's boundary."""
-        shown = self.images[:SHOWN]
-        np.save(folder / "samples.npy", (shown * 255).round().to(torch.uint8).numpy())
-        pictures.save_grid(folder / "samples.png", shown)
-        if self.looked is None:
-            return
-        reference = self.looked.yardstick.reference
-        nearest = torch.cdist(self.looked.features[:SHOWN], reference.train).argmin(1)
-        pictures.draw_pairs(folder / "nearest.png", shown, as_float(split.train[nearest]))
-        doubtful = margins(self.looked.probabilities, reference.normal_class).argsort(stable=True)[:SHOWN]
-        pictures.save_grid(folder / "doubtful.png", self.images[doubtful])
+        reference = self.classified.reference
+        seen = self.classified.features[: self.count], self.classified.probabilities[: self.count]
+        return {**generation_metrics(*seen, reference.real), "controls": reference.controls}
 
 
 def margins(probabilities: Tensor, normal_class: int) -> Tensor:
-    """Say how far samples are from the boundary of their class.
+    """Compute how far samples are from the boundary of their class.
 
     Parameters
     ----------
     probabilities : Tensor
-        float32 (n, classes), what the classifier takes them for.
+        float32 (n, classes), the classifier's.
     normal_class : int
-        The label that they should be given.
+        Label of the class that the samples should belong to.
 
     Returns
     -------
     Tensor
-        float32 (n,) in [0, 1]: between the probability of that class and the largest of another one, on either side.
+        float32 (n,) in [0, 1]: the absolute difference between the probability of that class and the largest one of
+        any other class.
     """
     others = probabilities.clone()
     others[:, normal_class] = 0

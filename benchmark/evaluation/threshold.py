@@ -3,31 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 from torch import Tensor
 
+from oodbench.benchmark.evaluation.measures import Threshold
+
 KEPT = 0.95
 """Share of normal images that a threshold is to keep."""
-
-
-@dataclass(frozen=True)
-class Threshold:
-    """Where normal ends.
-
-    Attributes
-    ----------
-    value : float
-        A score above it is out of distribution.
-    keeps : float
-        The share of new normal images that it keeps at least, on average over held-out sets.
-    images : int
-        How many held-out images it was set with.
-    """
-
-    value: float
-    keeps: float
-    images: int
 
 
 def conformal_threshold(scores: Tensor) -> Threshold:
@@ -49,4 +31,4 @@ def conformal_threshold(scores: Tensor) -> Threshold:
     """
     images = len(scores)
     rank = min(images, math.ceil(KEPT * (images + 1)))
-    return Threshold(float(scores.sort().values[rank - 1]), rank / (images + 1), images)
+    return Threshold(value=float(scores.sort().values[rank - 1]), keeps=rank / (images + 1), images=images)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import torch
 from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
-from oodbench.benchmark.reporting import pictures
+from oodbench.benchmark.evaluation.measures import Oracle
+from oodbench.benchmark.evaluation.outputs import reconstructions_of, scores_of
 from oodbench.datasets.components.split import Split, as_float
 from oodbench.detectors.base import Detector, can_reconstruct
 
 SHOWN = 8
+TRAINING_IMAGES = 1000
 
 
 class Trace:
@@ -23,22 +23,25 @@ class Trace:
     Parameters
     ----------
     detector : Detector
-        What is being fitted.
+        The detector that is being fitted.
     split : Split
-        Whose images are watched.
+        Its images are watched.
 
     Attributes
     ----------
     rows : list of dict
         For each epoch: test AUROC, and the mean reconstruction error (squared, a pixel) and the mean score of training,
         normal test and OOD test images.
+    reconstructions : list of Tensor
+        For each epoch float32 (48, C, H, W) in [0, 1]: for each of these three kinds of images, eight images and then
+        their reconstructions. Empty for a detector that does not reconstruct.
     """
 
     def __init__(self, detector: Detector, split: Split) -> None:
         self.detector = detector
         test = as_float(split.test)
         self.images = {
-            "train": as_float(split.train[:1000]),
+            "train": as_float(split.train[:TRAINING_IMAGES]),
             "test_normal": test[~split.is_ood],
             "test_ood": test[split.is_ood],
         }
@@ -46,7 +49,7 @@ class Trace:
         self.reconstructions: list[Tensor] = []
 
     def record(self, step: int) -> None:
-        """Measure, and keep some reconstructions.
+        """Measure the detector as it is, and keep some reconstructions.
 
         Parameters
         ----------
@@ -55,7 +58,7 @@ class Trace:
         """
         row: dict[str, float] = {"step": step}
         # at once: a detector may have to prepare itself to score in the midst of a fit
-        together = self.detector.score(torch.cat(list(self.images.values())))
+        together = scores_of(self.detector, torch.cat(list(self.images.values())))
         scores = dict(zip(self.images, together.split([len(images) for images in self.images.values()]), strict=True))
         is_ood = [False] * len(scores["test_normal"]) + [True] * len(scores["test_ood"])
         row["auroc"] = float(roc_auc_score(is_ood, torch.cat([scores["test_normal"], scores["test_ood"]])))
@@ -63,32 +66,15 @@ class Trace:
         if can_reconstruct(type(self.detector)):
             shown = []
             for name, images in self.images.items():
-                reconstructions = self.detector.reconstruct(images)
+                reconstructions = reconstructions_of(self.detector, images)
                 row[f"error_{name}"] = float((reconstructions - images).square().mean())
                 shown.append(torch.cat([images[:SHOWN], reconstructions[:SHOWN]]))
             self.reconstructions.append(torch.cat(shown))
         self.rows.append(row)
 
-    def oracle(self) -> dict[str, float]:
-        """Say what choosing the epoch on the test images would have given.
-
-        Returns
-        -------
-        dict of str to float
-            ``auroc``: the best test AUROC over epochs, in [0, 1]; ``epoch``: the first that has it; ``last``: the AUROC
-            after the last epoch.
-
-        Raises
-        ------
-        ValueError
-            Nothing was recorded.
-        """
+    def oracle(self) -> Oracle | None:
+        """Return what choosing the epoch on the test images would have given; None if nothing was recorded."""
+        if not self.rows:
+            return None
         best = max(self.rows, key=lambda row: row["auroc"])
-        return {"auroc": best["auroc"], "epoch": best["step"], "last": self.rows[-1]["auroc"]}
-
-    def save(self, folder: Path, title: str) -> None:
-        """Write the plot over epochs, and for each epoch inputs over reconstructions of the three kinds of images."""
-        folder.mkdir()
-        pictures.draw_trace(folder / "trace.png", self.rows, title)
-        for row, images in zip(self.rows, self.reconstructions, strict=False):
-            pictures.save_grid(folder / f"epoch-{int(row['step']):03d}.png", images, columns=SHOWN)
+        return Oracle(auroc=best["auroc"], epoch=int(best["step"]), last=self.rows[-1]["auroc"])

@@ -1,16 +1,19 @@
-"""Two folders of results, cell by cell: what is missing, what moved, and what moved more than seeds explain."""
+"""Two folders of results compared cell by cell: what is missing, what moved, what moved more than seeds explain."""
 
 from __future__ import annotations
 
-from collections.abc import Set
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping, Set
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from oodbench.benchmark.errors import UsageError
-from oodbench.benchmark.results.store import Result, Store, read_results
+from oodbench.benchmark.results.collection import Results
+from oodbench.benchmark.results.store import Store
 
 SAME, MOVED, BEYOND = "the same", "moved", "moved more than seeds explain"
 MISSING, FEWER, ADDED = "missing here", "seeds missing here", "only here"
@@ -30,16 +33,19 @@ CELL = ["dataset", "detector", "cls", "measure"]
 
 @dataclass(frozen=True)
 class Comparison:
-    """What came of comparing two folders.
+    """The outcome of comparing two folders.
 
     Attributes
     ----------
     cells : DataFrame
         One row for each dataset × detector × normal class × measure in either: means over seeds ``here`` and ``there``,
         their ``difference``, and a ``verdict``.
+    problems : list of str
+        One sentence for each file of either folder that was left out.
     """
 
     cells: pd.DataFrame
+    problems: list[str] = field(default_factory=list)
 
     @property
     def shown(self) -> pd.DataFrame:
@@ -92,55 +98,64 @@ def compare(store: Store, other: Path, *, tolerance: float) -> Comparison:
     """
     here = store.read_all()
     folders = (Store.at(other, store.protocol).results, other / "results")
-    there = read_results(next((folder for folder in folders if folder.is_dir()), other), store.protocol)
+    there = Results.from_disk(next((folder for folder in folders if folder.is_dir()), other), store.protocol)
     for folder, results in ((store.results, here), (other, there)):
         if not results:
             raise UsageError(f"There are no results in {folder}: name a folder that `bench run` wrote to.")
     alike = _classifiers(here) & _classifiers(there)
     tables = {"here": _frame(here, alike), "there": _frame(there, alike)}
-    deviation = _deviations(pd.concat(tables.values()))
+    return Comparison(_cells(tables, tolerance), [*here.problems, *there.problems])
+
+
+def _cells(tables: Mapping[str, pd.DataFrame], tolerance: float) -> pd.DataFrame:
+    """Judge each cell of the two tables."""
     cells = {key: frame.groupby(CELL)["value"] for key, frame in tables.items()}
     means = pd.concat({key: cell.mean() for key, cell in cells.items()}, axis=1)
     counts = pd.concat({key: cell.count() for key, cell in cells.items()}, axis=1).fillna(0)
     difference = means["here"] - means["there"]
-    spread = np.array(
-        [
-            deviation.get((dataset, detector, measure), tolerance if measure == "auroc" else FRECHET_SHARE * there)
-            for (dataset, detector, _, measure), there in zip(means.index, means["there"], strict=True)
-        ]
-    )
+    allowed = STANDARD_ERRORS * _spread(tables, means["there"], tolerance)
+    allowed = allowed * np.sqrt(1 / counts["here"].clip(1) + 1 / counts["there"].clip(1))
     seeds = {key: frame.groupby(CELL)["seed"].agg(frozenset) for key, frame in tables.items()}
     fewer = [bool(seeds["there"].get(cell, frozenset()) - seeds["here"].get(cell, frozenset())) for cell in means.index]
-    allowed = STANDARD_ERRORS * spread * np.sqrt(1 / counts["here"].clip(1) + 1 / counts["there"].clip(1))
     size = difference.abs()
     verdict = np.select(
         [means["here"].isna(), means["there"].isna(), size > np.maximum(allowed, ROUNDING), fewer, size < ROUNDING],
         [MISSING, ADDED, BEYOND, FEWER, SAME],
         MOVED,
     )
-    return Comparison(means.assign(difference=difference, verdict=verdict).reset_index())
+    return means.assign(difference=difference, verdict=verdict).reset_index()
 
 
-def _classifiers(results: list[Result]) -> set[tuple[str, str | None]]:
-    """Give which classifiers measured samples, by dataset; distances by different ones have nothing in common."""
-    return {(result["dataset"], result.get("classifier")) for result in results}
+def _spread(tables: Mapping[str, pd.DataFrame], there: pd.Series, tolerance: float) -> NDArray[np.float64]:
+    """Return the deviation over seeds of each cell, estimated from both tables or else assumed."""
+    deviation = _deviations(pd.concat(tables.values()))
+    return np.array(
+        [
+            deviation.get((dataset, detector, measure), tolerance if measure == "auroc" else FRECHET_SHARE * value)
+            for (dataset, detector, _, measure), value in there.items()
+        ]
+    )
 
 
-def _frame(results: list[Result], classifiers: Set[tuple[str, str | None]]) -> pd.DataFrame:
+def _classifiers(results: Results) -> set[tuple[str, str | None]]:
+    """Return which classifiers measured samples, by dataset; distances by different ones have nothing in common."""
+    return {(result.dataset, result.classifier) for result in results}
+
+
+def _frame(results: Results, classifiers: Set[tuple[str, str | None]]) -> pd.DataFrame:
     """One row for each measure of a trial that did not fail; of samples, if one of these classifiers measured them."""
     rows = [
-        (result["dataset"], result["label"], result["class_name"], measure, result["seed"], result[measure])
-        for result in results
-        if result["status"] == "done"
+        (result.dataset, result.label, result.class_name, measure, result.seed, getattr(result, measure))
+        for result in results.select(status="done")
         for measure in MEASURES
-        if result.get(measure) is not None
-        if measure != "frechet" or (result["dataset"], result.get("classifier")) in classifiers
+        if not math.isnan(getattr(result, measure))
+        if measure != "frechet" or (result.dataset, result.classifier) in classifiers
     ]
     return pd.DataFrame(rows, columns=[*CELL, "seed", "value"])
 
 
 def _deviations(trials: pd.DataFrame) -> dict[tuple[str, str, str], float]:
-    """Give the standard deviation over seeds of a measure of a detector on a dataset, pooled over its cells."""
+    """Compute the standard deviation over seeds of a measure of a detector on a dataset, pooled over its cells."""
     seeds = trials.drop_duplicates([*CELL, "seed"]).groupby(CELL)["value"].agg(["var", "count"])
     seeds = seeds[seeds["count"] > 1]
     of = ["dataset", "detector", "measure"]

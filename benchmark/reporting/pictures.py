@@ -1,4 +1,7 @@
-"""What one trial draws into its run folder."""
+"""Plots of one trial, and grids of images, from NumPy arrays.
+
+Images are arrays (N, C, H, W), C 1 or 3: uint8, or floats in [0, 1].
+"""
 
 from __future__ import annotations
 
@@ -8,21 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageColor, ImageDraw, ImageFont
 from sklearn.metrics import roc_auc_score, roc_curve
-from torch import Tensor
-from torch.nn import functional
 
-from oodbench.datasets.components.split import Split, as_float
-from oodbench.detectors.base import Detector
-
+Images = NDArray[Any]
+"""(N, C, H, W), uint8 or floats in [0, 1]."""
 NORMAL_COLOUR, OOD_COLOUR = "#2a6f97", "#d1495b"
-SHOWN, COLUMNS = 32, 8
+COLUMNS = 8
 TITLE_LETTERS = 36
 """That fit in 12 points."""
 GUTTER, GAP, TITLE = 2, 24, 28
@@ -33,7 +32,7 @@ FAST = 1
 
 @contextmanager
 def figure(path: Path, *, size: tuple[float, float], fitted: bool = True, **subplots: Any) -> Iterator[Any]:
-    """Lend axes to draw on, and save them as a PNG.
+    """Provide axes to draw on, and save them as a PNG.
 
     Matplotlib's state machine is left out of it: nothing to close, no display needed, safe in any process. To fit the
     margins to what stands in them doubles the time, and many ticks add a fifth; a trial's pictures do with little
@@ -55,24 +54,23 @@ def figure(path: Path, *, size: tuple[float, float], fitted: bool = True, **subp
     drawing.savefig(path, dpi=110, pad_inches=0.08, **style)
 
 
-def save_grid(path: Path, images: Tensor, *, columns: int = COLUMNS) -> None:
-    """Save images (N, C, H, W) in [0, 1] as one picture, small ones magnified to about 64 pixels."""
+def save_grid(path: Path, images: Images, *, columns: int = COLUMNS) -> None:
+    """Save images (N, C, H, W) as one picture, small ones magnified to about 64 pixels."""
     _save(path, Image.fromarray(magnified_grid(images, columns=columns)))
 
 
-def draw_pairs(path: Path, above: Tensor, below: Tensor) -> None:
+def draw_pairs(path: Path, above: Images, below: Images) -> None:
     """Save two sets of images (N, C, H, W), N a multiple of 8, as rows over rows."""
-    pairs = torch.stack([above.unflatten(0, (-1, COLUMNS)), below.unflatten(0, (-1, COLUMNS))], 1)
-    save_grid(path, pairs.flatten(0, 2))
+    save_grid(path, _rows_over_rows(above, below, COLUMNS))
 
 
-def magnified_grid(images: Tensor, *, columns: int) -> NDArray[np.uint8]:
+def magnified_grid(images: Images, *, columns: int) -> NDArray[np.uint8]:
     """Lay images out in rows.
 
     Parameters
     ----------
-    images : Tensor
-        float32 (N, C, H, W) in [0, 1].
+    images : array
+        (N, C, H, W), uint8 or floats in [0, 1].
     columns : int
         Images a row.
 
@@ -81,15 +79,29 @@ def magnified_grid(images: Tensor, *, columns: int) -> NDArray[np.uint8]:
     array
         uint8 (height, width, 3).
     """
-    # torchvision's make_grid would do, but torchvision imports torch's compiler, which takes a second and a half
-    factor, columns = max(1, round(64 / images.shape[-1])), min(columns, len(images))
-    pixels = (images * 255).round().to(torch.uint8).expand(-1, 3, -1, -1)
-    large = pixels.repeat_interleave(factor, -1).repeat_interleave(factor, -2)
-    tiles = functional.pad(large, (GUTTER, 0, GUTTER, 0), value=255)
-    blank = torch.full((-len(tiles) % columns, *tiles.shape[1:]), 255, dtype=torch.uint8)
-    rows = torch.cat([tiles, blank]).unflatten(0, (-1, columns)).permute(2, 0, 3, 1, 4)
-    grid = functional.pad(rows.flatten(3).flatten(1, 2), (0, GUTTER, 0, GUTTER), value=255)
-    return np.asarray(grid.permute(1, 2, 0).numpy())
+    pixels = _coloured(images)
+    factor, columns = max(1, round(64 / pixels.shape[-1])), min(columns, len(pixels))
+    large = pixels.repeat(factor, -1).repeat(factor, -2)
+    tiles = np.pad(large, ((0, -len(large) % columns), (0, 0), (GUTTER, 0), (GUTTER, 0)), constant_values=255)
+    tiles[len(large) :] = 255
+    _, channels, height, width = tiles.shape
+    rows = tiles.reshape(-1, columns, channels, height, width).transpose(0, 3, 1, 4, 2)
+    grid = rows.reshape(-1, columns * width, channels)
+    return np.pad(grid, ((0, GUTTER), (0, GUTTER), (0, 0)), constant_values=255)
+
+
+def _coloured(images: Images) -> NDArray[np.uint8]:
+    """Return images as uint8 (N, 3, H, W)."""
+    array = np.asarray(images)
+    pixels = array if array.dtype == np.uint8 else (array * 255).round().astype(np.uint8)
+    return np.broadcast_to(pixels, (len(pixels), 3, *pixels.shape[2:]))
+
+
+def _rows_over_rows(above: Images, below: Images, columns: int) -> Images:
+    """Interleave rows of so many images; the images are a whole number of rows."""
+    shape = above.shape[1:]
+    rows = [images.reshape(-1, columns, *shape) for images in (above, below)]
+    return np.stack(rows, 1).reshape(-1, *shape)
 
 
 def draw_curve(axes: Axes, scores: NDArray[np.float32], is_ood: NDArray[np.bool_], label: str, **style: Any) -> None:
@@ -160,38 +172,43 @@ def _lines(axes: Axes, rows: Sequence[dict[str, float]], names: dict[str, str]) 
         axes.legend(loc="upper right", frameon=False)
 
 
-def draw_reconstructions(path: Path, detector: Detector, split: Split) -> None:
-    """Show inputs over reconstructions: normal test images on the left, OOD ones on the right."""
+def draw_reconstructions(path: Path, normal: tuple[Images, Images], ood: tuple[Images, Images]) -> None:
+    """Save normal (left) and OOD (right) test images over their reconstructions, in whole rows of at most 8."""
     halves = []
-    for chosen in (~split.is_ood, split.is_ood):
-        images = as_float(split.test[chosen][:SHOWN])
+    for images, reconstructions in (normal, ood):
         columns = min(COLUMNS, len(images))
-        images = images[: len(images) // columns * columns]
-        pairs = torch.stack(
-            [images.unflatten(0, (-1, columns)), detector.reconstruct(images).unflatten(0, (-1, columns))], 1
+        shown = len(images) // columns * columns
+        halves.append(
+            magnified_grid(_rows_over_rows(images[:shown], reconstructions[:shown], columns), columns=columns)
         )
-        halves.append(magnified_grid(pairs.flatten(0, 2), columns=columns))
     _side_by_side(path, halves, ("normal: input over reconstruction", "OOD: input over reconstruction"))
 
 
-def draw_extremes(path: Path, split: Split, scores: Tensor) -> None:
-    """Show the 32 test images with the lowest scores and the 32 with the highest; OOD ones are framed red."""
-    order = scores.argsort(stable=True)
-    halves = [
-        magnified_grid(_framed(as_float(split.test[chosen]), split.is_ood[chosen]), columns=COLUMNS)
-        for chosen in (order[:SHOWN], order.flip(0)[:SHOWN])
-    ]
+def draw_extremes(
+    path: Path, most_normal: tuple[Images, NDArray[np.bool_]], most_ood: tuple[Images, NDArray[np.bool_]]
+) -> None:
+    """Save the test images with the lowest scores and those with the highest; the framed red ones are OOD.
+
+    Parameters
+    ----------
+    path : Path
+        A PNG.
+    most_normal, most_ood : tuple of array
+        Images (N, C, H, W) in the order of their scores, and which of them are OOD, bool (N,).
+    """
+    halves = [magnified_grid(_framed(images, is_ood), columns=COLUMNS) for images, is_ood in (most_normal, most_ood)]
     _side_by_side(
         path, halves, ("most normal first (blue: normal, red: OOD)", "most OOD first (blue: normal, red: OOD)")
     )
 
 
-def _framed(images: Tensor, is_ood: Tensor) -> Tensor:
-    colours = torch.tensor([[0x2A, 0x6F, 0x97], [0xD1, 0x49, 0x5B]]) / 255
-    framed = functional.pad(images.expand(-1, 3, -1, -1), (1, 1, 1, 1))
-    border = torch.ones(framed.shape[-2:], dtype=torch.bool)
+def _framed(images: Images, is_ood: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """Put a frame of one pixel around each image: red for OOD ones, blue for others."""
+    colours = np.array([ImageColor.getrgb(NORMAL_COLOUR), ImageColor.getrgb(OOD_COLOUR)], np.uint8)
+    framed = np.pad(_coloured(images), ((0, 0), (0, 0), (1, 1), (1, 1)))
+    border = np.ones(framed.shape[-2:], bool)
     border[1:-1, 1:-1] = False
-    return torch.where(border, colours[is_ood.long()][:, :, None, None], framed)
+    return np.where(border, colours[is_ood.astype(int)][:, :, None, None], framed)
 
 
 def _save(path: Path, picture: Image.Image) -> None:
@@ -209,8 +226,8 @@ def _side_by_side(path: Path, grids: Sequence[NDArray[np.uint8]], titles: Sequen
     _save(path, canvas)
 
 
-def draw_ranking(path: Path, images: Tensor, scores: Sequence[float], out: Sequence[bool], title: str) -> None:
-    """Draw images (N, 3, H, W) in rows, with their scores, framed blue (in distribution) or red (out)."""
+def draw_ranking(path: Path, images: Images, scores: Sequence[float], out: Sequence[bool], title: str) -> None:
+    """Draw images (N, C, H, W) in rows, with their scores, framed blue (in distribution) or red (out)."""
     columns = min(len(images), 12)
     rows = -(-len(images) // columns)
     size = (1.1 * columns, 1.35 * rows + 0.4)
@@ -219,7 +236,7 @@ def draw_ranking(path: Path, images: Tensor, scores: Sequence[float], out: Seque
         for one in axes.flat:
             one.set(xticks=[], yticks=[])
             one.spines[:].set_visible(False)
-        for one, image, score, is_out in zip(axes.flat, images, scores, out, strict=False):
-            one.imshow(image.permute(1, 2, 0).numpy(), interpolation="nearest")
+        for one, image, score, is_out in zip(axes.flat, _coloured(images), scores, out, strict=False):
+            one.imshow(image.transpose(1, 2, 0), interpolation="nearest")
             one.spines[:].set(visible=True, color=OOD_COLOUR if is_out else NORMAL_COLOUR, linewidth=3)
             one.set_title(f"{score:.4g}", fontsize=8, color=OOD_COLOUR if is_out else NORMAL_COLOUR)

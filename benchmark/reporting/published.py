@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from oodbench.benchmark.cli.display import or_dash
-from oodbench.benchmark.reporting.statistics import Statistics
-from oodbench.datasets.components.split import DEFAULT_PROTOCOL
+from oodbench.benchmark.reporting.format import DASH, or_dash
+from oodbench.benchmark.reporting.summary import Summary
+from oodbench.datasets.components.protocols import DEFAULT_PROTOCOL
 
 PUBLISHED = Path(__file__).with_name("published.csv")
 MEAN = "mean"
@@ -43,17 +43,17 @@ def published_figures(dataset: str) -> pd.DataFrame:
     return table.reset_index().rename_axis(columns=None).sort_values(MEAN, ascending=False, ignore_index=True)
 
 
-def beside_ours(statistics: Statistics, dataset: str) -> list[list[str]]:
+def beside_ours(summary: Summary, dataset: str) -> list[list[str]]:
     """Tabulate published figures with the difference to ours.
 
-    Beside results of the default protocol stand the papers of every protocol, beside others those of the same.
+    Results of the default protocol are shown with the papers of every protocol, others with papers of the same.
 
     Parameters
     ----------
-    statistics : Statistics
+    summary : Summary
         Ours.
     dataset : str
-        Of which dataset.
+        Its name.
 
     Returns
     -------
@@ -62,27 +62,30 @@ def beside_ours(statistics: Statistics, dataset: str) -> list[list[str]]:
         protocol, protocol, source, certainty. Empty if no paper is known.
     """
     rows = []
-    names = statistics.class_names[dataset].values()
+    names = summary.class_names[dataset].values()
     figures = published_figures(dataset)
-    if statistics.protocol != DEFAULT_PROTOCOL:
-        figures = figures[figures["protocol"].map(OUR_NAMES) == statistics.protocol]
+    if summary.protocol != DEFAULT_PROTOCOL:
+        figures = figures[figures["protocol"].map(OUR_NAMES) == summary.protocol]
     for _, figure in figures.iterrows():
-        comparable = figure["detector"] and OUR_NAMES[figure["protocol"]] == statistics.protocol
-        ours = {
-            label: statistics.by_seed(dataset, label)
-            for label in (figure["detector"], f"{figure['detector']}{PLAIN}")
-            if comparable
-        }
-        differences = [f"{label} {seeds.mean() - figure[MEAN]:+.3f}" for label, seeds in ours.items() if len(seeds)]
+        comparable = figure["detector"] and OUR_NAMES[figure["protocol"]] == summary.protocol
         rows.append(
             [
                 figure["method"],
                 *(or_dash(figure.get(name), "{:.3f}") for name in names),
                 or_dash(figure[MEAN], "{:.3f}"),
-                ", ".join(differences) or "—",
+                _differences(summary, dataset, figure["detector"], figure[MEAN]) if comparable else DASH,
                 figure["protocol"],
                 ", ".join(part for part in (figure["paper"], figure["table"]) if part),
                 figure["certainty"],
             ]
         )
     return rows
+
+
+def _differences(summary: Summary, dataset: str, detector: str, paper: float) -> str:
+    """Return the difference of our mean over all classes to the paper's, as configured and with the plain score."""
+    ours = {label: summary.mean(dataset, label) for label in (detector, f"{detector}{PLAIN}")}
+    return (
+        ", ".join(f"{label} {mean.value - paper:+.3f}" for label, mean in ours.items() if mean and mean.complete)
+        or DASH
+    )

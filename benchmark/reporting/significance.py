@@ -76,7 +76,7 @@ def _signed_ranks(differences: NDArray[np.float64], axis: int) -> NDArray[np.flo
 def bootstrap_interval(
     scores: NDArray[np.float32], is_ood: NDArray[np.bool_], *, resamples: int = RESAMPLES, seed: int = 0
 ) -> tuple[float, float]:
-    """Give a 95 % interval of the AUROC on one split, for the choice of its test images.
+    """Compute a 95 % interval of the AUROC on one split, for the choice of its test images.
 
     Normal and out-of-distribution images are drawn anew, with replacement, each kind as many as there are
     (percentiles: Efron & Tibshirani 1993, §13.3). It says nothing of how training differs from seed to seed.
@@ -88,9 +88,9 @@ def bootstrap_interval(
     is_ood : array
         bool (N,), with at least one of each.
     resamples : int
-        How often.
+        How often images are drawn.
     seed : int
-        Of the drawing.
+        Seeds the draws.
 
     Returns
     -------

@@ -67,7 +67,7 @@ def identity_of(trial: Trial, plugins: Plugins) -> Identity:
     """
     # these import torch
     from oodbench.benchmark.evaluation.classifier import digest_of
-    from oodbench.datasets.components.split import PROTOCOLS
+    from oodbench.datasets.components.protocols import PROTOCOLS
     from oodbench.detectors.base import can_sample
 
     detector, dataset = make_detector(plugins, trial), plugins.datasets[trial.dataset]

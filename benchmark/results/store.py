@@ -15,7 +15,7 @@ from oodbench.benchmark.files import PARTIAL, is_running, partial, remove
 from oodbench.benchmark.results.collection import Results
 from oodbench.benchmark.results.result import ResultError, TrialResult
 from oodbench.benchmark.trials import Trial, check_protocol
-from oodbench.datasets.components.split import DEFAULT_PROTOCOL
+from oodbench.datasets.components.protocols import DEFAULT_PROTOCOL
 
 CARD = "model_card.json"
 

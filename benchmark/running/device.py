@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import torch
-
 from oodbench.benchmark.errors import UsageError
 
 
@@ -25,6 +23,8 @@ def choose_device(wanted: str) -> str:
     UsageError
         Another word, or no GPU.
     """
+    import torch  # takes seconds
+
     check_device(wanted)
     if wanted == "cuda" and not torch.cuda.is_available():
         raise UsageError("--device cuda: torch finds no GPU here; use --device cpu, or auto.")

@@ -1,24 +1,24 @@
-"""Runs the trials that are not done yet, and survives whatever happens to their workers."""
+"""Runs the trials that are not done yet."""
 
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
-from oodbench.benchmark.cli.display import Display
+import cloudpickle
+
 from oodbench.benchmark.errors import UsageError
 from oodbench.benchmark.plugins import Plugins
-from oodbench.benchmark.results.store import Result, Store
-from oodbench.benchmark.running.backend import Backend, Order, Session, WorkerLostError
+from oodbench.benchmark.results.identity import Identity, identity_of
+from oodbench.benchmark.results.result import TrialResult
+from oodbench.benchmark.results.store import Store
+from oodbench.benchmark.running.backend import Backend, Workers
 from oodbench.benchmark.running.device import check_device
-from oodbench.benchmark.running.interruption import finished_of, interruption_held_back
-from oodbench.benchmark.running.local import LocalBackend
-from oodbench.benchmark.running.trial import Options, describe, finish, identity, is_stale, was_traced
+from oodbench.benchmark.running.interruption import interruption_held_back
+from oodbench.benchmark.running.job import Job, Options
+from oodbench.benchmark.running.listener import Display
 from oodbench.benchmark.trials import Trial
 
 
@@ -29,14 +29,14 @@ class Summary:
     Attributes
     ----------
     done, skipped : int
-        Trials that were run, and that had been done already.
-    failed : list of dict
+        Trials that were run, and trials that had been done already.
+    failed : list of TrialResult
         The results of those that failed.
     """
 
     done: int = 0
     skipped: int = 0
-    failed: list[Result] = field(default_factory=list)
+    failed: list[TrialResult] = field(default_factory=list)
 
 
 def run(
@@ -53,19 +53,20 @@ def run(
     keep: bool = True,
     together: bool = False,
     display: Display | None = None,
+    options: Sequence[str] = (),
 ) -> Summary:
     """Run the trials that are not done yet.
 
     Parameters
     ----------
     trials : sequence of Trial
-        What to run.
+        What is run.
     plugins : Plugins
         Where their detectors and datasets are found.
     store : Store
-        Where to.
+        Where results and run folders go.
     data : Path
-        Where datasets lie.
+        Folder in which datasets lie.
     jobs : int, optional
         Worker processes; by default one a core.
     scheduler : str, optional
@@ -75,7 +76,7 @@ def run(
     force : bool
         Whether to run again what is done.
     trace : bool
-        Whether to watch the test images after every epoch.
+        Whether to score the test images after every epoch.
     keep : bool
         Whether to keep run folders: weights, scores, pictures.
     together : bool
@@ -83,6 +84,8 @@ def run(
         `oodbench.detectors.components.batched`).
     display : Display, optional
         Shows what happens.
+    options : sequence of str
+        Options that the command which runs a trial again must repeat, such as ``["--out", "folder"]``.
 
     Returns
     -------
@@ -91,10 +94,10 @@ def run(
     Raises
     ------
     DatasetError
-        A dataset cannot be had.
+        A dataset cannot be read.
     UsageError
-        The folders cannot be written to, the device or the cluster is not there, or trials are of another protocol than
-        the store.
+        The folders cannot be written to, the device or the cluster is not there, options contradict each other, or
+        trials are of another protocol than the store.
     OSError
         The disk is full.
     RunError
@@ -103,7 +106,33 @@ def run(
         After the worker processes have been ended.
     """
     check_device(device)
+    _check_options(trials, store, trace=trace, keep=keep, together=together, scheduler=scheduler)
     display = display or Display()
+    store.prepare()
+    how = Options(device, trace, keep)
+    todo, stale = _todo(trials, plugins, store, data, how, options, force=force)
+    summary = Summary(skipped=len(trials) - len(todo))
+    if not todo:
+        display.begin(len(trials), 0, stale, 0)
+        return summary
+    backend = _backend(jobs, scheduler, together=together)
+    display.begin(len(trials), len(todo), stale, backend.slots(len(todo)))
+    try:
+        with backend.open(todo, plugins) as workers:
+            _pass_on_warnings(workers, display)
+            with display:
+                for result in _results(todo, workers, display):
+                    summary.done += 1
+                    if result.status == "failed":
+                        summary.failed.append(result)
+    finally:
+        store.clear()  # after workers that were killed
+    return summary
+
+
+def _check_options(
+    trials: Sequence[Trial], store: Store, *, trace: bool, keep: bool, together: bool, scheduler: str | None
+) -> None:
     if trace and not keep:
         raise UsageError("A trace is kept in the run folder: leave out --trace, or --results-only.")
     if together and (trace or scheduler):
@@ -112,38 +141,14 @@ def run(
         raise UsageError(
             f"Results of the protocol {protocol} go into a store of their own: Store.at(out, {protocol!r})."
         )
-    order = Order(plugins, store, data, Options(device, trace, keep), time.time(), together)
-    store.prepare()
-    todo, stale = _missing(trials, plugins, store, force=force, trace=trace)
-    summary = Summary(skipped=len(trials) - len(todo))
-    if not todo:
-        display.begin(len(trials), 0, stale, 0)
-        return summary
-    backend = _backend(jobs, scheduler)
-    display.begin(len(trials), len(todo), stale, backend.places(len(todo)))
-    try:
-        with backend.session(order, todo) as session:
-            _pass_on_remarks(session, display)
-            with display:
-                for result in _run_all(todo, session, order, display):
-                    _pass_on_remarks(session, display)
-                    summary.done += 1
-                    if result["status"] == "failed":
-                        summary.failed.append(result)
-    finally:
-        store.clear()  # after workers that were killed
-    return summary
 
 
-def _pass_on_remarks(session: Session, display: Display) -> None:
-    for remark in session.remarks():
-        display.remark(remark)
-
-
-def _backend(jobs: int | None, scheduler: str | None) -> Backend:
-    """Choose where trials run."""
+def _backend(jobs: int | None, scheduler: str | None, *, together: bool) -> Backend:
+    """Choose where jobs run."""
     if scheduler is None:
-        return LocalBackend(jobs)
+        from oodbench.benchmark.running.local import LocalBackend  # imports torch
+
+        return LocalBackend(jobs, together=together)
     if jobs is not None:
         raise UsageError("--jobs is for this machine; a cluster runs as many trials at a time as it has workers.")
     from oodbench.benchmark.running.cluster import ClusterBackend  # needs an extra
@@ -151,74 +156,77 @@ def _backend(jobs: int | None, scheduler: str | None) -> Backend:
     return ClusterBackend(scheduler)
 
 
-def _missing(
-    trials: Sequence[Trial], plugins: Plugins, store: Store, *, force: bool, trace: bool
-) -> tuple[list[Trial], int]:
-    """Trials without a result of today's code; and how many of them have a stale one."""
-    todo, stale = [], 0
+def _todo(
+    trials: Sequence[Trial],
+    plugins: Plugins,
+    store: Store,
+    data: Path,
+    how: Options,
+    options: Sequence[str],
+    *,
+    force: bool,
+) -> tuple[list[Job], int]:
+    """Return jobs for the trials without a result of today's code; and how many of these have a stale one."""
+    from oodbench.detectors.base import can_sample  # imports torch
+
+    where = replace(store, leaderboard=store.leaderboard.absolute(), runs=store.runs.absolute())
+    files = tuple(path.absolute() for path in plugins.files)
+    classes = tuple(getattr(plugins, "classes", ()))
+    packed = cloudpickle.dumps(classes) if classes else b""
+    since = time.time()
+    todo: list[Job] = []
+    stale = 0
     for trial in trials:
+        dataset, detector = plugins.datasets[trial.dataset], plugins.detectors[trial.detector]
+        class_name = dataset.class_names[trial.normal_class]
+        job = Job(
+            number=len(todo),
+            trial=trial,
+            identity=_identity(trial, plugins),
+            class_name=class_name,
+            classes=len(dataset.normal_classes()),
+            can_sample=can_sample(detector),
+            command=trial.command(class_name, options),
+            store=where,
+            data=data.absolute(),
+            options=how,
+            plugin_files=files,
+            plugin_classes=packed,
+            since=since,
+        )
         stored = store.read(trial)
-        outdated = stored is not None and is_stale(stored, _identity(trial, plugins))
-        done = stored is not None and stored["status"] == "done" and not outdated
-        stale += outdated
-        if force or not done or (trace and not was_traced(stored, store, trial)):
-            todo.append(trial)
+        stale += stored is not None and not job.identity.matches(stored)
+        if force or stored is None or not job.is_done_by(stored):
+            todo.append(job)
     return todo, stale
 
 
-def _identity(trial: Trial, plugins: Plugins) -> Result:
-    """Give a trial's identity; none for a detector that cannot be constructed, whose trial will fail and say why."""
+def _identity(trial: Trial, plugins: Plugins) -> Identity:
+    """Return a trial's identity; an empty one for a detector that cannot be constructed: its trial will say why."""
     try:
-        return identity(plugins, trial)
-    except Exception:  # whatever a plugin raises
-        return {"fingerprint": None}
+        return identity_of(trial, plugins)
+    except (Exception, SystemExit):  # whatever a plugin raises
+        return Identity()
 
 
-def _run_all(trials: Sequence[Trial], session: Session, order: Order, display: Display) -> Iterator[Result]:
-    """Run trials with an executor, and again, with a new one, those that a dying worker took with it."""
-    attempts: dict[Trial, int] = {}
-    batches = deque([list(trials)])
-    while batches:
-        trials = batches.popleft()
-        running: set[Trial] = set()
-        lost: dict[Trial, bool] = {}
-        with session.executor() as executor:
-            with interruption_held_back():
-                pending: dict[Future[Any], Trial] = {session.submit(executor, trial): trial for trial in trials}
-            while pending:
-                finished = finished_of(pending)
-                waiting = set(pending.values())
-                for trial, step, steps in session.reports():
-                    if trial in waiting:  # a report may arrive after the result
-                        running.add(trial)
-                        display.progress(trial, step, steps)
-                for future in finished:
-                    trial = pending.pop(future)
-                    try:
-                        result = session.outcome(trial, future)
-                    except WorkerLostError as error:
-                        lost[trial] = error.begun
-                        continue
-                    running.discard(trial)
-                    display.finished(trial, result)
-                    yield result
-        together = []
-        for trial, suspect in lost.items():
-            # where nothing had begun, starting a worker is what fails, and every trial is concerned
-            attempts[trial] = attempts.get(trial, 0) + (suspect and (trial in running or not running))
-            if attempts[trial] >= session.attempts:
-                result = _give_up(trial, session.died, order)
-                display.finished(trial, result)
-                yield result
-            elif suspect and trial in running:
-                batches.append([trial])  # alone, so that it takes no other trial with it if it is to blame
-            else:
-                together.append(trial)
-        if together:
-            batches.append(together)
+def _results(todo: Sequence[Job], workers: Workers, display: Display) -> Iterator[TrialResult]:
+    """Hand in jobs, and yield their results as they arrive."""
+    with interruption_held_back():
+        for job in todo:
+            workers.submit(job)
+    pending = {job.number for job in todo}
+    while pending:
+        outcomes = workers.outcomes()
+        for job, step, steps in workers.progress():
+            if job.number in pending and steps > 0:  # a report may arrive after the result
+                display.progress(job.trial, step, steps)
+        _pass_on_warnings(workers, display)
+        for job, result in outcomes:
+            pending.discard(job.number)
+            display.finished(job.trial, result)
+            yield result
 
 
-def _give_up(trial: Trial, cause: str, order: Order) -> Result:
-    """Store that a trial's worker died every time."""
-    about = {**describe(trial, order.plugins, "cpu"), **_identity(trial, order.plugins)}
-    return finish(trial, order.store, {**about, "status": "failed", "error": cause})
+def _pass_on_warnings(workers: Workers, display: Display) -> None:
+    for warning in workers.warnings():
+        display.warn(warning)

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Collection, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 PATIENCE = 0.2
-"""Seconds that a Ctrl-C waits at most while futures are waited for."""
+"""Seconds that are waited for results at most, before progress is shown and an interruption heeded."""
 _heeded = threading.Event()
 
 
@@ -31,8 +29,8 @@ def heed_one_interruption() -> None:
 def interruption_held_back() -> Iterator[None]:
     """Let a Ctrl-C that arrives in the block have its effect at the block's end.
 
-    In the midst of what executors do, an exception can leave a lock locked that another thread waits for
-    (https://github.com/python/cpython/issues/74174): the command would wait for that thread for ever.
+    An exception in the midst of it can leave a process half-started, or a lock locked that another thread waits for
+    (https://github.com/python/cpython/issues/74174).
     """
     handler = signal.getsignal(signal.SIGINT)
     if threading.current_thread() is not threading.main_thread() or not callable(handler):
@@ -48,17 +46,7 @@ def interruption_held_back() -> Iterator[None]:
             handler(*arrived[0])  # type: ignore[arg-type]
 
 
-def finished_of(futures: Collection[Future[Any]]) -> set[Future[Any]]:
-    """Wait until one of some futures is finished, but not longer than `PATIENCE`; give those that are."""
-    with interruption_held_back():
-        done = wait(futures, timeout=PATIENCE, return_when=FIRST_COMPLETED).done
-    if _heeded.is_set():  # raised where Python does not pass it on: in a callback of the garbage collector, say
+def check_interruption() -> None:
+    """Raise KeyboardInterrupt if Ctrl-C came where Python passes nothing on: in a callback of the garbage collector."""
+    if _heeded.is_set():
         raise KeyboardInterrupt
-    return done
-
-
-def result_of(future: Future[Any]) -> Any:
-    """Wait for a future, and give its result; raises what it raised."""
-    while not finished_of([future]):
-        pass
-    return future.result()

@@ -10,7 +10,7 @@ gc.disable()
 
 import torch._dynamo  # noqa: E402, F401  # which torch's optimizers import
 
-import oodbench.benchmark.running.task  # noqa: E402, F401
+import oodbench.benchmark.running.worker  # noqa: E402, F401
 
 gc.freeze()
 gc.enable()

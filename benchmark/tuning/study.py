@@ -7,49 +7,31 @@ proposes candidates, of the values that a detector names in `Detector.SEARCH`, a
 
 from __future__ import annotations
 
-import inspect
 import json
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from copy import copy
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from filelock import Timeout
-from sklearn.metrics import roc_auc_score
-from torch import Tensor
 
 from oodbench.benchmark.errors import UsageError
-from oodbench.benchmark.evaluation.health import symptoms
-from oodbench.benchmark.files import file_name, write_text
+from oodbench.benchmark.files import file_name
 from oodbench.benchmark.plugins import Plugins
 from oodbench.benchmark.results.fingerprint import fingerprint
 from oodbench.benchmark.results.store import Store
-from oodbench.benchmark.running.device import choose_device
-from oodbench.benchmark.running.interruption import interruption_held_back, result_of
-from oodbench.benchmark.running.workers import plugins_of, shared_arrays, shared_part, worker_pool
-from oodbench.benchmark.trials import Trial, make_detector
+from oodbench.benchmark.tuning.objective import Judge, Settings, judging
 from oodbench.datasets.base import Dataset
-from oodbench.datasets.components.split import as_float, selection_split
 from oodbench.detectors.base import Detector, FitDivergedError
-from oodbench.detectors.components.neural import Neural
-from oodbench.detectors.components.presets import kind_of
-from oodbench.detectors.components.settings import settings_file
 
 if TYPE_CHECKING:
     from optuna import Study
     from optuna.storages import BaseStorage
     from optuna.trial import FrozenTrial
 
-Settings = Mapping[str, Any]
-Judge = Callable[..., Iterator["Judgement"]]
-"""Judges a setting (and ``rescored`` ones, see `Task`), class by class."""
-
 AT_RANDOM = 5
-"""Candidates, before others are proposed in their light, and given up."""
+"""Candidates that are tried before any is proposed by what was found, or given up."""
 CLASSES_BEFORE_PRUNING = 2
 
 
@@ -77,39 +59,6 @@ class Candidate:
     def __str__(self) -> str:
         """AUROC or verdict, and the setting."""
         return f"{self.verdict}  {', '.join(f'{name} {value}' for name, value in self.settings.items())}"
-
-
-@dataclass(frozen=True)
-class Judgement:
-    """What a setting came to on one class.
-
-    Attributes
-    ----------
-    auroc : float
-        Of held-out normal training images against training images of the other classes.
-    rescored : tuple of float
-        The same of the trained detector with each of the task's `rescored` settings.
-    symptoms : list of str
-        What is wrong with the trained model; see `oodbench.benchmark.evaluation.health`.
-    """
-
-    auroc: float
-    rescored: tuple[float, ...] = ()
-    symptoms: Sequence[str] = ()
-
-
-@dataclass(frozen=True)
-class Task:
-    """All that a worker process needs to know to judge a setting by one class.
-
-    What it has in `rescored` are settings that change nothing but how a trained detector scores.
-    """
-
-    trial: Trial
-    plugin_files: tuple[Path, ...]
-    arrays: Path
-    device: str
-    rescored: tuple[Settings, ...] = ()
 
 
 def tune(
@@ -176,41 +125,6 @@ def tune(
     return candidates
 
 
-@contextmanager
-def judging(
-    detector: type[Detector],
-    dataset: type[Dataset],
-    plugins: Plugins,
-    store: Store,
-    *,
-    data: Path,
-    jobs: int | None = None,
-    device: str = "auto",
-) -> Iterator[Judge]:
-    """Lend a judge of a detector's settings, with one seed, on a dataset; see `tune` for the other parameters."""
-    store.prepare()
-    device, source = choose_device(device), dataset(data)
-    with (
-        shared_arrays([source], store.runs, parts=("train",)) as arrays,
-        worker_pool(jobs or os.cpu_count() or 1) as pool,
-    ):
-
-        def judge(settings: Settings, rescored: Sequence[Settings] = (), seed: int = 0) -> Iterator[Judgement]:
-            changes = tuple(sorted(settings.items()))
-            classes = [Trial(dataset.name, detector.name, label, seed, changes) for label in dataset.normal_classes()]
-            tasks = [Task(trial, plugins.files, arrays, device, tuple(rescored)) for trial in classes]
-            with interruption_held_back():
-                futures = [pool.submit(judge_by_class, task) for task in tasks]
-            try:
-                for future in futures:
-                    yield result_of(future)
-            finally:
-                for future in futures:
-                    future.cancel()
-
-        yield judge
-
-
 def stored_candidates(path: Path) -> list[Candidate]:
     """Read the latest study in a journal.
 
@@ -236,93 +150,9 @@ def stored_candidates(path: Path) -> list[Candidate]:
     return _ranked(optuna.load_study(study_name=latest, storage=storage))
 
 
-def judge_by_class(task: Task) -> Judgement:
-    """Train on one class, and tell held-out training images of it from training images of the others.
-
-    Parameters
-    ----------
-    task : Task
-        Which.
-
-    Returns
-    -------
-    Judgement
-
-    Raises
-    ------
-    FitDivergedError
-        The training diverged.
-    """
-    split = selection_split(shared_part(task.arrays, task.trial.dataset, "train"), task.trial.normal_class)
-    detector = make_detector(plugins_of(task.plugin_files), task.trial, task.device).fit(as_float(split.train))
-    test = as_float(split.test)
-
-    def auroc(judged: Detector) -> float:
-        return float(roc_auc_score(split.is_ood, judged.score(test)))
-
-    return Judgement(
-        auroc=auroc(detector),
-        rescored=tuple(auroc(_rescored(detector, changes, test)) for changes in task.rescored),
-        symptoms=symptoms(detector.diagnostics(as_float(split.validation))),
-    )
-
-
-def _rescored(detector: Detector, changes: Settings, images: Tensor) -> Detector:
-    """Give a trained detector of images (N, C, H, W) that scores by other settings."""
-    changed: Detector = copy(detector).set_params(**changes)
-    channels, height, width = images.shape[1:]
-    if isinstance(changed, Neural):
-        changed.settings_ = changed.hyperparameters((channels, height, width))
-    return changed
-
-
 def study_path(store: Store, dataset: type[Dataset], detector: type[Detector]) -> Path:
-    """Where the study of a detector on a dataset is kept: a journal of Optuna's, a JSON object a line."""
+    """Return the path of a study: a journal of Optuna's, a JSON object a line."""
     return store.leaderboard / "studies" / file_name(dataset.name) / f"{file_name(detector.name)}.jsonl"
-
-
-def check_writable(detector: type[Detector]) -> Path:
-    """Give the file that a detector's default hyperparameters lie in.
-
-    Raises
-    ------
-    UsageError
-        They lie in its code.
-    """
-    path = settings_file(inspect.getfile(detector))
-    if not path.is_file():
-        raise UsageError(
-            f"The defaults of {detector.name} stand in its code, not in {path.name} beside it: without "
-            f"--write, the best setting is shown, and you can put it there."
-        )
-    return path
-
-
-def write_defaults(detector: type[Detector], dataset: type[Dataset], settings: Settings) -> Path:
-    """Make a setting the detector's default for images such as the dataset's.
-
-    Parameters
-    ----------
-    detector, dataset : type
-        Whose.
-    settings : mapping
-        Hyperparameters by name.
-
-    Returns
-    -------
-    Path
-        The file that was changed.
-
-    Raises
-    ------
-    UsageError
-        The detector's defaults lie in its code.
-    """
-    path = check_writable(detector)
-    defaults = json.loads(path.read_text(encoding="utf-8"))
-    defaults[kind_of(dataset.shape)].update(settings)
-    write_text(path, json.dumps(defaults, indent=2) + "\n")
-    return path
 
 
 # ---------------------------------------------------------------------- the study
@@ -388,16 +218,16 @@ def _search(
 def _try(study: Study, trial: Any, settings: Settings, judge: Judge) -> FrozenTrial:
     """Judge a candidate class by class.
 
-    It is given up where the classes so far are below others' median, and where a model is sick: it may tell images
-    apart all the same, and would have nothing to sample.
+    It is given up where its classes so far are below the median of others', and where a model is unhealthy: such a
+    model may tell images apart all the same, and would have nothing to sample.
     """
     from optuna.trial import TrialState
 
     found: list[float] = []
     try:
         for judgement in judge(settings):
-            if judgement.symptoms:
-                trial.set_user_attr("cause", f"sick: {'; '.join(judgement.symptoms)}")
+            if judgement.unhealthy:
+                trial.set_user_attr("cause", f"unhealthy: {'; '.join(judgement.unhealthy)}")
                 return study.tell(trial, state=TrialState.PRUNED)
             found.append(judgement.auroc)
             trial.report(float(np.mean(found)), step=len(found))

@@ -1,1 +1,1 @@
-"""What datasets share: the one-vs-rest split, and files that are downloaded and verified."""
+"""What datasets share: protocols and their splits, and files that are downloaded and verified."""

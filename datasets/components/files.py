@@ -1,4 +1,4 @@
-"""Datasets that lie in files: found, downloaded by torchvision, and verified."""
+"""Datasets in files: found, downloaded by torchvision, and verified."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ class FilesDataset(Dataset):
 
     @abstractmethod
     def _download_into(self, root: Path) -> None:
-        """Let torchvision download everything under a folder."""
+        """Download all files into a folder, in torchvision's layout."""
 
     def missing(self) -> list[Path]:
-        """Give the files that are not there; see `Dataset.missing`."""
+        """Return the files that are not there; see `Dataset.missing`."""
         return [self.root / file for file in self.checksums if not (self.root / file).is_file()]
 
     def verify(self) -> None:

@@ -1,12 +1,10 @@
-"""The one-vs-rest split: one class is normal, the other classes are out of distribution.
+"""One-vs-rest splits: one class is normal, the other classes are out of distribution.
 
-Which images are trained and tested on is a protocol's to say. The default is that of Deep SVDD (Ruff et al., ICML 2018,
-§4.1): train on the normal class's training images, test on the whole official test part.
+Which of them a trial uses is up to its protocol; see `oodbench.datasets.components.protocols`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import torch
@@ -17,21 +15,21 @@ from oodbench.datasets.base import DatasetError, Part
 VALIDATION_SHARE = 0.1
 VALIDATION_SEED = 0
 OOD_SHARE = 0.3
-"""Of the test images in MemAE's protocol."""
+"""Share of the test images that are out of distribution in MemAE's protocol."""
 SELECTION_IMAGES = 200
-"""Of each other class, against which hyperparameters are chosen."""
+"""Images of each other class against which hyperparameters are chosen."""
 
 
 @dataclass(frozen=True)
 class Split:
-    """What one trial trains and tests on.
+    """The images that one trial trains and tests on.
 
     Attributes
     ----------
     train : Tensor
         uint8 (N, C, H, W), normal training images.
     validation : Tensor
-        uint8 (M, C, H, W), normal training images that are held out: a tenth, the same for every detector.
+        uint8 (M, C, H, W), normal training images held out from training: a tenth, the same for every detector.
     test : Tensor
         uint8 (T, C, H, W), normal images and others.
     test_labels : Tensor
@@ -48,7 +46,10 @@ class Split:
 
 
 def one_vs_rest(train: Part, test: Part, normal_class: int) -> Split:
-    """Split a dataset for one normal class as Deep SVDD does: train on the training part, test on the whole test part.
+    """Split a dataset for one normal class as Deep SVDD does (Ruff et al., ICML 2018, §4.1).
+
+    Training images are those of the normal class in the training part, less a tenth held out for validation; test
+    images are the whole test part.
 
     Parameters
     ----------
@@ -85,7 +86,7 @@ def memae_split(train: Part, test: Part, normal_class: int, seed: int) -> Split:
     normal_class : int
         The label of the normal class.
     seed : int
-        Of the draw, which depends on nothing else but the normal class.
+        Seeds the draw of training and test images.
 
     Returns
     -------
@@ -120,7 +121,7 @@ def memae_split(train: Part, test: Part, normal_class: int, seed: int) -> Split:
 def selection_split(train: Part, normal_class: int) -> Split:
     """Split a dataset's training part alone, to choose hyperparameters by.
 
-    Training images are those of `one_vs_rest`; what is tested are the normal images held out there, and some training
+    Training images are those of `one_vs_rest`; test images are the normal images held out there and some training
     images of each other class.
 
     Parameters
@@ -161,53 +162,8 @@ def selection_split(train: Part, normal_class: int) -> Split:
     )
 
 
-@dataclass(frozen=True)
-class Protocol:
-    """Which images are trained and tested on.
-
-    Attributes
-    ----------
-    split : callable
-        Makes a `Split` of training part, test part, normal class and seed.
-    summary : str
-        What it does, as sentences that begin with a small letter.
-    tests_test_part_only : bool
-        Whether no image of the training part is tested: models that were trained on that part may then judge.
-    draws : bool
-        Whether the split depends on the seed.
-    """
-
-    split: Callable[[Part, Part, int, int], Split]
-    summary: str
-    tests_test_part_only: bool
-    draws: bool
-
-
-DEFAULT_PROTOCOL = "deep-svdd"
-PROTOCOLS: Mapping[str, Protocol] = {
-    DEFAULT_PROTOCOL: Protocol(
-        split=lambda train, test, normal_class, _: one_vs_rest(train, test, normal_class),
-        summary="a detector is trained on one class (90 % of its training images) and scores the dataset's whole test "
-        "part, where the other classes are out of distribution.",
-        tests_test_part_only=True,
-        draws=False,
-    ),
-    "memae": Protocol(
-        split=memae_split,
-        summary="**protocol memae**, that of the MemAE paper (Gong et al., ICCV 2019, §4.1). The dataset's training "
-        "and test part are pooled; a detector is trained on one class (90 % of two thirds of its images) and scores "
-        "the remaining third together with images drawn from the other classes, which are out of distribution and make "
-        "up 30 % of the test images; every seed draws anew. The default protocol, deep-svdd, keeps to the dataset's "
-        "own parts and tests the whole test part: its figures are not to be compared with these.",
-        tests_test_part_only=False,
-        draws=True,
-    ),
-}
-"""By name."""
-
-
 def as_float(images: Tensor) -> Tensor:
-    """Bring images to the form that detectors take.
+    """Convert images to the form that detectors take.
 
     Parameters
     ----------
@@ -223,12 +179,12 @@ def as_float(images: Tensor) -> Tensor:
 
 
 def _shuffled(chosen: Tensor, generator: torch.Generator) -> Tensor:
-    """Give the indices at which a bool tensor holds, in random order."""
+    """Return the indices at which a bool tensor is True, in random order."""
     indices = chosen.nonzero().squeeze(1)
     return indices[torch.randperm(len(indices), generator=generator)]
 
 
 def _hold_out(indices: Tensor) -> tuple[Tensor, Tensor]:
-    """Part indices into those to fit and a tenth to hold out."""
+    """Divide indices into those to fit and a tenth to hold out."""
     held_out = int(len(indices) * VALIDATION_SHARE)
     return indices[held_out:], indices[:held_out]

@@ -1,1 +1,1 @@
-"""What detectors share: networks, training, memory, density estimates, defaults."""
+"""What the methods share; no file in here is a detector."""

@@ -21,8 +21,7 @@ from torch.nn import functional
 
 from oodbench.detectors.base import Detector, DetectorError, FitDivergedError, Monitor, check_images
 from oodbench.detectors.components.autoencoder import Autoencoder
-from oodbench.detectors.components.neural import Neural
-from oodbench.detectors.components.randomness import seeded
+from oodbench.detectors.components.seeding import seeded
 from oodbench.detectors.components.training import bfloat16_pays, in_batches
 
 
@@ -50,7 +49,7 @@ class Trained:
 
     @property
     def diverged(self) -> bool:
-        """Whether the loss stopped being finite."""
+        """Return whether the loss stopped being finite."""
         return bool(self.history) and not math.isfinite(self.history[-1]["loss"])
 
     def save(self, path: Path) -> None:
@@ -67,7 +66,7 @@ class Trained:
 
 
 def can_train_together(detector: Detector | type[Detector]) -> bool:
-    """Say whether `train_together` takes detectors of a class.
+    """Return whether `train_together` takes detectors of a class.
 
     It takes autoencoders whose ``fit`` is that of `Autoencoder`: what they minimise depends on weights, images and
     noise alone. It takes no network with batch normalisation, whose statistics a padded batch would change, and no
@@ -87,7 +86,7 @@ def can_train_together(detector: Detector | type[Detector]) -> bool:
 
 
 def train_together(
-    detectors: Sequence[Neural], images: Sequence[Tensor], *, monitors: Sequence[Monitor] | None = None
+    detectors: Sequence[Autoencoder], images: Sequence[Tensor], *, monitors: Sequence[Monitor] | None = None
 ) -> list[Trained]:
     """Train the networks of K detectors, each on images of its own, as one batched model.
 
@@ -100,7 +99,7 @@ def train_together(
 
     Parameters
     ----------
-    detectors : sequence of Neural
+    detectors : sequence of Autoencoder
         K detectors of one class (see `can_train_together`) with the same hyperparameters apart from the seed.
     images : sequence of Tensor
         For each detector its normal images, float32 (N_k, C, H, W) in [0, 1].
@@ -126,7 +125,7 @@ def train_together(
     for detector in detectors:
         model = clone(detector)
         with seeded(model.seed, device) as generator:
-            model._build(tuple(shape))
+            model.build(tuple(shape))
         models.append(model)
         generators.append(generator)
     stack = _Stack(models)
@@ -136,19 +135,19 @@ def train_together(
     return [Trained(own, history, seconds, len(weights)) for own, history in zip(weights, histories, strict=True)]
 
 
-def adopt(detector: Neural, trained: Trained) -> None:
-    """Let a detector's next ``fit`` take over trained weights where it would train; all else it does as ever.
+def adopt(detector: Autoencoder, trained: Trained) -> None:
+    """Make a detector's next ``fit`` take over trained weights instead of training; all else it does as ever.
 
     That fit's monitor hears the history at once; scores that it asks for meanwhile are those of the final weights. A
     further fit trains again, for it may be given other images.
 
     Parameters
     ----------
-    detector : Neural
+    detector : Autoencoder
         Its next ``fit`` is to be given the images that were trained on. It raises `FitDivergedError` where the
         training diverged, and `DetectorError` where the weights are not of such a network.
     trained : Trained
-        What `train_together` gave for it.
+        From `train_together`.
     """
 
     def take_over(images: Tensor, generator: torch.Generator, monitor: Monitor | None) -> None:
@@ -173,7 +172,7 @@ def adopt(detector: Neural, trained: Trained) -> None:
 class _Objective(nn.Module):
     """A detector's objective as a module, in which other weights can be put."""
 
-    def __init__(self, model: Neural) -> None:
+    def __init__(self, model: Autoencoder) -> None:
         super().__init__()
         self.network = model.network_.train()
         self.objective = model._objective
@@ -187,13 +186,13 @@ class _Stack:
 
     Attributes
     ----------
-    model : Neural
+    model : Autoencoder
         The first, for what all have in common.
     weights : dict of str to Tensor
         For each parameter of the network those of all detectors, (K, ...).
     """
 
-    def __init__(self, models: Sequence[Neural]) -> None:
+    def __init__(self, models: Sequence[Autoencoder]) -> None:
         self.model = models[0]
         self._objective = _Objective(self.model)
         every = [dict(_Objective(model).named_parameters()) for model in models]
@@ -207,7 +206,7 @@ class _Stack:
         }
 
     def measures(self, images: Tensor, noise: torch.Generator) -> dict[str, Tensor]:
-        """Give each detector's measures of its own images (K, n, C, H, W), each (K, n)."""
+        """Return each detector's measures of its own images (K, n, C, H, W), each (K, n)."""
 
         def of_one(weights: dict[str, Tensor], images: Tensor) -> Any:
             return functional_call(self._objective, weights, (images, noise))
@@ -216,7 +215,7 @@ class _Stack:
         return measures
 
     def held_out_measures(self, which: int, images: Tensor) -> list[float]:
-        """Give the means of one detector's measures of held-out images (M, C, H, W), without noise."""
+        """Return the means of one detector's measures of held-out images (M, C, H, W), without noise."""
         weights = {name: stacked[which] for name, stacked in self.weights.items()}
 
         def of_batch(batch: Tensor) -> Tensor:
@@ -226,7 +225,7 @@ class _Stack:
         return means
 
     def unstack(self) -> list[dict[str, Tensor]]:
-        """Give each detector's weights as its network names them, on the CPU."""
+        """Return each detector's weights as its network names them, on the CPU."""
         stacked = {name.removeprefix("network."): weights.detach().cpu() for name, weights in self.weights.items()}
         count = len(next(iter(stacked.values())))
         return [
@@ -235,7 +234,7 @@ class _Stack:
         ]
 
 
-def _check(detectors: Sequence[Neural], images: Sequence[Tensor], monitors: Sequence[Monitor]) -> None:
+def _check(detectors: Sequence[Autoencoder], images: Sequence[Tensor], monitors: Sequence[Monitor]) -> None:
     """Refuse what cannot be trained as one."""
     if not len(detectors) == len(images) == len(monitors) > 0:
         raise DetectorError(
@@ -260,15 +259,15 @@ def _check(detectors: Sequence[Neural], images: Sequence[Tensor], monitors: Sequ
             )
 
 
-def _common(detector: Neural) -> Mapping[str, Any]:
-    """Give the parameters that detectors have to share."""
+def _common(detector: Autoencoder) -> Mapping[str, Any]:
+    """Return the parameters that detectors have to share."""
     return {key: value for key, value in detector.get_params(deep=False).items() if key != "seed"}
 
 
 def _minimise(
     stack: _Stack, images: Sequence[Tensor], generators: Sequence[torch.Generator], monitors: Sequence[Monitor]
 ) -> list[list[dict[str, float]]]:
-    """Train as `components.training.train` does, all at once; give each detector's history."""
+    """Train as `components.training.train` does, all at once; return each detector's history."""
     settings, device = stack.model.settings_, torch.device(stack.model.device)
     lengths = [math.ceil(len(own) / settings["batch_size"]) for own in images]
     steps = max(length * _epochs(stack.model, length) for length in lengths)
@@ -336,11 +335,11 @@ class _Record:
         monitor.report(len(history), self._epochs[which], means)
 
 
-def _epochs(model: Neural, length: int) -> int:
-    """Give the epochs that a detector trains for by itself, of `length` steps each."""
+def _epochs(model: Autoencoder, length: int) -> int:
+    """Return the epochs that a detector trains for by itself, of `length` steps each."""
     epochs: int = model.settings_["epochs"]
     if model.epochs is None:
-        epochs = max(epochs, math.ceil(model.settings_["least_steps"] / length))
+        epochs = max(epochs, math.ceil(model.settings_["min_steps"] / length))
     return epochs
 
 

@@ -4,19 +4,36 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from oodbench.detectors.base import Shape
-from oodbench.detectors.components.autoencoder import Autoencoder
+SEARCH: Mapping[str, Sequence[Any]] = {
+    "memory_size": (50, 100, 200, 500),
+    "shrinkage": (1.0, 2.0, 3.0),
+    "temperature": (0.1, 0.3, 1.0),
+    "entropy_weight": (2e-4, 2e-3, 2e-2),
+}
+"""See `Detector.SEARCH`."""
+ABLATIONS: Mapping[str, Mapping[str, Any]] = {
+    "entropy of the addressing": {"entropy_weight": 0.0},
+    "shrinkage of the addressing": {"shrinkage": 0.0},
+    "sharp attention": {"temperature": 1.0},
+}
+"""See `Detector.ABLATIONS`."""
+
+MANY_DEAD_QUERIES = 0.01
+"""Share of queries."""
+ONE_SLOT_FOR_ALL = 1e-5
+"""Entropy of the slots' usage, as a share of its maximum."""
+NEARLY_ALL_SLOTS = 0.99
+"""Share of slots."""
 
 
 class Memory(nn.Module):
-    """N slots that a query reads by attention (Gong et al. 2019, §3.2-3.3).
+    """Slots that a query reads by attention (Gong et al. 2019, §3.2-3.3).
 
     Addressing, equations 3 to 7 of the paper::
 
@@ -31,9 +48,9 @@ class Memory(nn.Module):
     Parameters
     ----------
     slots : int
-        N.
+        N, the number of slots.
     size : int
-        Length of a slot.
+        Length of a slot, and of a query.
     shrinkage : float
         λ in units of 1/N; the paper recommends 1 to 3.
     temperature : float
@@ -47,7 +64,7 @@ class Memory(nn.Module):
         self.slots = nn.Parameter(torch.randn(slots, size))
 
     def attend(self, queries: Tensor) -> Tensor:
-        """Attention before shrinkage.
+        """Return the attention before shrinkage.
 
         Parameters
         ----------
@@ -63,7 +80,7 @@ class Memory(nn.Module):
         return torch.softmax(similarity / self.temperature, dim=-1)
 
     def shrink(self, attention: Tensor) -> Tensor:
-        """Hard shrinkage and renormalisation.
+        """Return the addressing weights after hard shrinkage and renormalisation.
 
         Parameters
         ----------
@@ -96,8 +113,9 @@ class Memory(nn.Module):
         weights = self.shrink(self.attend(queries.float()))
         return weights @ self.slots, weights
 
+    @torch.inference_mode()
     def diagnostics(self, queries: Tensor) -> dict[str, float]:
-        """Signs of a memory that does not work.
+        """Measure how the memory is used.
 
         Parameters
         ----------
@@ -112,7 +130,7 @@ class Memory(nn.Module):
             ``slots_per_query``: mean share of slots that one query reads.
             ``slot_usage_entropy``: entropy of the slots' mean weights, in [0, 1] of its maximum.
         """
-        attention = self.attend(queries)
+        attention = self.attend(queries.to(self.slots.device))
         weights = self.shrink(attention)
         usage = weights.mean(0)
         slots = len(usage)
@@ -125,7 +143,7 @@ class Memory(nn.Module):
 
 
 def entropy(weights: Tensor) -> Tensor:
-    """Shannon entropy of addressing weights (Gong et al. 2019, equation 9).
+    """Return the Shannon entropy of addressing weights (Gong et al. 2019, equation 9).
 
     Parameters
     ----------
@@ -141,56 +159,13 @@ def entropy(weights: Tensor) -> Tensor:
     return -(weights * (weights + 1e-12).log()).sum(-1)
 
 
-@dataclass(kw_only=True, eq=False, repr=False)
-class MemoryAugmented(Autoencoder):
-    """Puts a `Memory` between an autoencoder's encoder and decoder.
-
-    Parameters
-    ----------
-    memory_size : int, optional
-        N, the number of slots.
-    shrinkage : float, optional
-        λ in units of 1/N.
-    temperature : float, optional
-        Of the attention's softmax.
-    entropy_weight : float, optional
-        α, what the entropy of the addressing weights costs.
-    """
-
-    memory_size: int | None = None
-    shrinkage: float | None = None
-    temperature: float | None = None
-    entropy_weight: float | None = None
-
-    MEMORY_SEARCH: ClassVar[Mapping[str, Sequence[Any]]] = {
-        "memory_size": (50, 100, 200, 500),
-        "shrinkage": (1.0, 2.0, 3.0),
-        "temperature": (0.1, 0.3, 1.0),
-        "entropy_weight": (2e-4, 2e-3, 2e-2),
-    }
-
-    def _modules(self, shape: Shape) -> dict[str, nn.Module]:
-        settings = self.settings_
-        memory = Memory(
-            settings["memory_size"],
-            settings["latent_size"],
-            shrinkage=settings["shrinkage"],
-            temperature=settings["temperature"],
-        )
-        return {**super()._modules(shape), "memory": memory}
-
-    def _bridge(self, latents: Tensor) -> tuple[Tensor, Tensor | None]:
-        read, weights = self.network_["memory"](latents)
-        return read, self.settings_["entropy_weight"] * entropy(weights)
-
-    def _queries(self, latents: Tensor) -> Tensor:
-        # the memory ignores a query's length, and so may whoever models the queries
-        return functional.normalize(latents, dim=-1)
-
-    def diagnostics(self, images: Tensor) -> dict[str, float]:
-        """Add the memory's signs (see `Memory.health`) to the autoencoder's."""
-        memory = self.network_["memory"]
-        assert isinstance(memory, Memory)
-        with torch.inference_mode():
-            signs = memory.diagnostics(self._latents(images).to(self.device))
-        return {**super().diagnostics(images), **signs}
+def unhealthy(diagnostics: Mapping[str, float]) -> list[str]:
+    """Judge what `Memory.diagnostics` measured; see `Detector.unhealthy`."""
+    found = []
+    if diagnostics.get("dead_queries", 0) > MANY_DEAD_QUERIES:
+        found.append(f"{diagnostics['dead_queries']:.0%} of the queries find no memory slot above the threshold")
+    if diagnostics.get("slot_usage_entropy", 0.5) < ONE_SLOT_FOR_ALL:
+        found.append("one memory slot serves every input")
+    if diagnostics.get("slots_per_query", 0.5) > NEARLY_ALL_SLOTS:
+        found.append("every input reads all memory slots, so that the memory holds nothing back")
+    return found

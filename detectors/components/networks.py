@@ -12,7 +12,7 @@ from oodbench.detectors.base import Shape
 
 
 def pyramid(shape: Shape, levels: int) -> list[tuple[int, int]]:
-    """Heights and widths after each halving, from the image down.
+    """Return heights and widths after each halving, from the image down.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ def pyramid(shape: Shape, levels: int) -> list[tuple[int, int]]:
 
 
 SLOPE = 0.2
-"""Of the leaky rectifiers, for negative values."""
+"""Slope of the leaky rectifiers for negative values."""
 
 
 def initialise(network: nn.Module) -> None:
@@ -114,7 +114,7 @@ class Decoder(nn.Module):
         initialise(self)
 
     def forward(self, latents: Tensor) -> Tensor:
-        """Decode.
+        """Return the logits of the pixels that latents are decoded to.
 
         Parameters
         ----------
@@ -124,7 +124,7 @@ class Decoder(nn.Module):
         Returns
         -------
         Tensor
-            Logits (N, C, H, W); their sigmoid is the image.
+            (N, C, H, W); their sigmoid is the image.
         """
         logits: Tensor = self.layers(self.expand(latents).unflatten(1, self.seed_shape))
         return logits

@@ -1,75 +1,76 @@
-"""What the methods share that train a network: building it for a shape of images, saving it, running it."""
+"""Base of the methods that train a network."""
 
 from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
 
-from oodbench.detectors.base import Monitor, Shape
-from oodbench.detectors.components.presets import WithPresets
+from oodbench.detectors.base import Detector, Monitor, Shape
+from oodbench.detectors.components.defaults import Defaults, filled_in
 from oodbench.detectors.components.training import bfloat16_pays, in_batches, train
 
 
-class Neural(WithPresets):
-    """Base of the detectors with a network.
+class Neural(Detector):
+    """Builds a network for a shape of images, trains it on the method's objective, and runs it in batches.
 
-    Subclasses have ``epochs, least_steps, batch_size, learning_rate, bfloat16, seed, device`` among their parameters.
+    Subclasses have ``epochs, min_steps, batch_size, learning_rate, bfloat16, seed, device`` among their parameters.
 
     Attributes
     ----------
-    shape_ : tuple of int
-        (C, H, W) of the training images.
+    DEFAULTS : mapping
+        For each kind of image the values of hyperparameters that are None; see `components.defaults`.
     settings_ : dict
-        The hyperparameters for that shape, defaults filled in.
+        The hyperparameters for the training images' shape, defaults filled in.
     network_ : ModuleDict
         The network's parts by name.
     """
 
+    DEFAULTS: ClassVar[Defaults]
+
     epochs: int | None
     device: str
-    shape_: Shape
     settings_: dict[str, Any]
     network_: nn.ModuleDict
 
+    # ------------------------------------------------------------------ what a method defines
+
     @abstractmethod
     def _modules(self, shape: Shape) -> dict[str, nn.Module]:
-        """Give the untrained network's parts by name."""
+        """Return the untrained network's parts by name, for images of shape (C, H, W) and `settings_`."""
 
     @abstractmethod
     def _objective(self, images: Tensor, noise: torch.Generator | None) -> dict[str, Tensor]:
-        """Give ``loss`` and other measures of images, each (N,); see `components.training.Objective`."""
+        """Return ``loss`` and other measures of images, each (N,); see `components.training.Objective`."""
 
-    def state(self) -> dict[str, Tensor]:
-        """Give weights, image shape and what else was fitted."""
-        weights = {f"network.{key}": value for key, value in self.network_.state_dict().items()}
-        return {**super().state(), **weights, "shape": torch.tensor(self.shape_)}
+    # ------------------------------------------------------------------ what all have in common
 
-    def restore(self, state: dict[str, Tensor]) -> None:
-        """Rebuild the network for the stored image shape, and take over its weights."""
-        channels, height, width = state["shape"].tolist()
-        self._build((channels, height, width))
-        prefix = "network."
-        weights = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
-        self.network_.load_state_dict(weights)
-        super().restore({k: v for k, v in state.items() if not k.startswith(prefix) and k != "shape"})
-
-    def _build(self, shape: Shape) -> None:
-        """Make the untrained network for images of a shape."""
+    def build(self, shape: Shape) -> None:
+        """Create the untrained network for images of shape (C, H, W); see `Detector.build`."""
         self.shape_ = shape
         self.settings_ = self.hyperparameters(shape)
         self.network_ = nn.ModuleDict(self._modules(shape)).to(memory_format=torch.channels_last).to(self.device)
+
+    def hyperparameters(self, shape: Shape) -> dict[str, Any]:
+        """Return every hyperparameter, defaults for images of shape (C, H, W) filled in; see `Detector`."""
+        return filled_in(super().hyperparameters(shape), self.DEFAULTS, shape)
+
+    def rescored(self, changes: Mapping[str, Any]) -> Self:
+        """Return a copy that scores by other settings; see `Detector.rescored`."""
+        changed = super().rescored(changes)
+        changed.settings_ = changed.hyperparameters(self.shape_)
+        return changed
 
     def _train(self, images: Tensor, generator: torch.Generator, monitor: Monitor | None) -> None:
         """Minimise the objective on training images (N, C, H, W)."""
         settings = self.settings_
         epochs = settings["epochs"]
         if self.epochs is None:
-            epochs = max(epochs, math.ceil(settings["least_steps"] / math.ceil(len(images) / settings["batch_size"])))
+            epochs = max(epochs, math.ceil(settings["min_steps"] / math.ceil(len(images) / settings["batch_size"])))
         train(
             self.network_,
             self._objective,

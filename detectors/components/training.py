@@ -15,7 +15,7 @@ Objective = Callable[[Tensor, torch.Generator | None], dict[str, Tensor]]
 
 
 def bfloat16_pays(device: str) -> bool:
-    """Whether the hardware multiplies bfloat16 natively; elsewhere it is emulated, and slower than float32."""
+    """Return whether the hardware multiplies bfloat16 natively; elsewhere it is emulated, and slower than float32."""
     if device.startswith("cuda"):
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
@@ -39,21 +39,23 @@ def train(
     Parameters
     ----------
     network : Module
-        What is trained, on the device of `images`.
+        The network, on the device of `images`; it is changed in place.
     objective : callable
         See `Objective`.
     images : Tensor
         float32 (N, C, H, W) in [0, 1].
-    epochs, batch_size : int
-        How long (0 leaves the network as it is), and how many images a step.
+    epochs : int
+        Passes over the images; 0 leaves the network as it is.
+    batch_size : int
+        Images in each step.
     learning_rate : float
-        The schedule's peak.
+        Peak of the schedule.
     bfloat16 : bool
-        Whether convolutions and matrix products run under autocast.
+        Whether convolutions and matrix products run under autocast to bfloat16.
     generator : torch.Generator
         Shuffles the images and draws the objective's noise.
     monitor : Monitor
-        Is told the objective's measures after every epoch, of its held-out images too.
+        Is told the objective's means after every epoch, those of its held-out images too.
 
     Raises
     ------
@@ -101,13 +103,13 @@ def in_batches(
     Parameters
     ----------
     function : callable
-        Takes images (n, C, H, W); gives a tensor whose last axis (of two at most), or first (of more), is n long.
+        Takes images (n, C, H, W); returns a tensor whose last axis (of two at most), or first (of more), is n long.
     images : Tensor
         (N, C, H, W).
     device : torch.device
-        Where the function works.
+        The device that batches are moved to.
     size : int
-        Images a batch.
+        Images in each batch.
 
     Returns
     -------

@@ -9,12 +9,14 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
+from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
 
 from oodbench.benchmark.cli.templates.detector import MyDetector
 from oodbench.detectors import Detector, Monitor, check_images, register
+from oodbench.detectors.base import Shape
 
-BROKEN: dict[str, list[type[Detector]]] = {}
+BROKEN: dict[str, list[type[Any]]] = {}
 
 
 def breaks(*checks: str) -> Any:
@@ -32,6 +34,26 @@ def breaks(*checks: str) -> Any:
 @register("whole")
 class Whole(MyDetector):
     """Works."""
+
+
+class Plain:
+    """Is a class like any other."""
+
+    def fit(self, images: Tensor) -> Self:
+        return self
+
+    def score(self, images: Tensor) -> Tensor:
+        return images.flatten(1).sum(1)
+
+
+class Scoreless(Detector):
+    """Has no score."""
+
+    def fit(self, images: Tensor, *, monitor: Monitor | None = None) -> Self:
+        return self
+
+
+BROKEN["is_a_detector"] = [Plain, Scoreless]
 
 
 @breaks("has_a_proper_name")
@@ -62,6 +84,22 @@ class ByPosition(Whole):
         super().__init__()
 
 
+@breaks("parameters_have_defaults")
+class Stars(Whole):
+    """Takes anything by position."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+
+
+@breaks("parameters_have_defaults")
+class Keywords(Whole):
+    """Takes any keyword."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+
+
 class Computes(Detector):
     """Works in its constructor."""
 
@@ -87,6 +125,14 @@ class Prepares(Computes):
         self.network_ = nn.Linear(size, size)
 
 
+@breaks("constructor_only_keeps_parameters")
+class Drops(Computes):
+    """Keeps a parameter under another name."""
+
+    def __init__(self, *, size: int = 3) -> None:
+        self.width = size
+
+
 @breaks("can_be_cloned")
 class Copies(Computes):
     """Copies a parameter, so that a clone is never the same."""
@@ -108,8 +154,48 @@ class Changes(Whole):
 class Objects(Whole):
     """Has an object among its hyperparameters."""
 
-    def hyperparameters(self, shape: tuple[int, int, int]) -> dict[str, Any]:
+    def hyperparameters(self, shape: Shape) -> dict[str, Any]:
         return {"activation": nn.ReLU()}
+
+
+@breaks("methods_take_what_they_are_given")
+class Labelled(Whole):
+    """Wants labels."""
+
+    def fit(self, images: Tensor, labels: Tensor, *, monitor: Monitor | None = None) -> Self:  # type: ignore[override]
+        return super().fit(images, monitor=monitor)
+
+
+@breaks("methods_take_what_they_are_given")
+class Unwatched(Whole):
+    """Takes no monitor."""
+
+    def fit(self, images: Tensor) -> Self:  # type: ignore[override]
+        return super().fit(images)
+
+
+@breaks("methods_take_what_they_are_given")
+class ScoresLabelled(Whole):
+    """Wants labels where there are none."""
+
+    def score(self, images: Tensor, labels: Tensor) -> Tensor:  # type: ignore[override]
+        return super().score(images)
+
+
+@breaks("methods_take_what_they_are_given")
+class NoGenerator(Whole):
+    """Takes no generator."""
+
+    def sample(self, n: int) -> Tensor:  # type: ignore[override]
+        return super().sample(n)
+
+
+@breaks("methods_take_what_they_are_given")
+class SamplesNothing(Whole):
+    """Draws as many as it likes."""
+
+    def sample(self, *, generator: torch.Generator | None = None) -> Tensor:  # type: ignore[override]
+        return super().sample(1, generator=generator)
 
 
 @breaks("fit_returns_itself")
@@ -121,9 +207,9 @@ class ReturnsNone(Whole):
         return None  # type: ignore[return-value]
 
 
-def spoilt_for(shape: tuple[int, int, int]) -> type[Detector]:
+def spoilt_for(shape: Shape) -> type[Detector]:
     class Spoilt(Whole):
-        """Gives NaN for images of one shape."""
+        """Returns NaN for images of one shape."""
 
         def score(self, images: Tensor) -> Tensor:
             return super().score(images) * (torch.nan if tuple(images.shape[1:]) == shape else 1)
@@ -231,18 +317,19 @@ class ReportsNan(Whole):
 class Unused(Whole):
     """Has a layer that nothing uses."""
 
-    def _build(self, shape: torch.Size) -> None:
-        super()._build(shape)
-        self.network_["memory"] = nn.Linear(3, 3)
+    def build(self, shape: Shape) -> None:
+        super().build(shape)
+        self.memory_ = nn.Linear(3, 3)
 
 
 @breaks("gradient_reaches_every_parameter")
 class Dead(Whole):
-    """Shrinks everything that its encoder gives to 0, as a memory's threshold can."""
+    """Shrinks everything that its encoder returns to 0, as a memory's threshold can."""
 
     def _errors(self, images: Tensor) -> Tensor:
-        latents = self.network_["encoder"](images)
-        return (self._decode(torch.where(latents > 1e9, latents, 0.0)) - images).square().flatten(1).sum(1)
+        latents = self.encoder_(images)
+        decoded: Tensor = self.decoder_(torch.where(latents > 1e9, latents, 0.0))
+        return (decoded - images).square().flatten(1).sum(1)
 
 
 @breaks("scoring_before_fitting_is_refused")
@@ -250,7 +337,7 @@ class ScoresUnfitted(Whole):
     """Scores although nothing was fitted."""
 
     def score(self, images: Tensor) -> Tensor:
-        return super().score(images) if hasattr(self, "network_") else torch.zeros(len(images))
+        return super().score(images) if hasattr(self, "encoder_") else torch.zeros(len(images))
 
 
 @breaks("scoring_before_fitting_is_refused")
@@ -258,14 +345,14 @@ class Confused(Whole):
     """Raises something that says nothing."""
 
     def score(self, images: Tensor) -> Tensor:
-        if not hasattr(self, "network_"):
+        if not hasattr(self, "encoder_"):
             raise KeyError("network")
         return super().score(images)
 
 
 @breaks("scores_are_one_number_an_image")
 class Column(Whole):
-    """Gives a column."""
+    """Returns a column."""
 
     def score(self, images: Tensor) -> Tensor:
         return super().score(images).unsqueeze(1)
@@ -273,7 +360,7 @@ class Column(Whole):
 
 @breaks("scores_are_one_number_an_image")
 class Doubles(Whole):
-    """Gives float64."""
+    """Returns float64."""
 
     def score(self, images: Tensor) -> Tensor:
         return super().score(images).double()
@@ -281,7 +368,7 @@ class Doubles(Whole):
 
 @breaks("scores_are_one_number_an_image")
 class Arrays(Whole):
-    """Gives a NumPy array."""
+    """Returns a NumPy array."""
 
     def score(self, images: Tensor) -> Tensor:
         return super().score(images).numpy()  # type: ignore[return-value]
@@ -289,7 +376,7 @@ class Arrays(Whole):
 
 @breaks("scores_are_one_number_an_image")
 class Graph(Whole):
-    """Gives scores with a graph."""
+    """Returns scores with a graph."""
 
     def score(self, images: Tensor) -> Tensor:
         return self._errors(images)
@@ -305,7 +392,7 @@ class Logarithm(Whole):
 
 @breaks("scores_differ")
 class Decides(Whole):
-    """Gives a decision in place of a score."""
+    """Returns a decision in place of a score."""
 
     def score(self, images: Tensor) -> Tensor:
         return (super().score(images) > 1).float()
@@ -395,6 +482,31 @@ class Stumbles(Whole):
             return self._errors(images)
 
 
+@breaks("score_handles_numpy_images")
+class NeedsTensors(Whole):
+    """Calls a tensor's method on whatever it is given."""
+
+    def score(self, images: Tensor) -> Tensor:
+        return super().score(images.clone())
+
+
+@breaks("score_handles_numpy_images")
+class ReadsArrays(Whole):
+    """Takes an array's pixels for bytes."""
+
+    def score(self, images: Tensor) -> Tensor:
+        array = isinstance(images, np.ndarray)
+        return super().score(torch.as_tensor(images) / (255 if array else 1))
+
+
+@breaks("fit_handles_numpy_images")
+class TrainsOnTensors(Whole):
+    """Calls a tensor's method on whatever it is given."""
+
+    def fit(self, images: Tensor, *, monitor: Monitor | None = None) -> Self:
+        return super().fit(images.clone(), monitor=monitor)
+
+
 @breaks("fit_refuses_nan")
 class TrainsOnNan(Whole):
     """Trains on NaN."""
@@ -453,14 +565,28 @@ class Shifts(Whole):
 
 @breaks("saved_and_loaded_scores_the_same")
 class Forgets(Whole):
-    """Keeps a number where it is not saved."""
+    """Keeps an object that is not saved by itself."""
 
     def fit(self, images: Tensor, *, monitor: Monitor | None = None) -> Self:
-        self.scale_ = 2.0
+        self.scaler_ = StandardScaler().fit(images.flatten(1).numpy())
         return super().fit(images, monitor=monitor)
 
     def score(self, images: Tensor) -> Tensor:
-        return super().score(images) * self.scale_
+        return super().score(images) * float(self.scaler_.scale_[0])
+
+
+@breaks("saved_and_loaded_scores_the_same")
+class BuildsElsewhere(Whole):
+    """Makes a network in fit, which cannot be made again when the model is loaded."""
+
+    def fit(self, images: Tensor, *, monitor: Monitor | None = None) -> Self:
+        self.head_ = nn.Flatten()
+        return super().fit(images, monitor=monitor)
+
+    def score(self, images: Tensor) -> Tensor:
+        check_images(images, self.shape_)
+        heads: Tensor = self.head_(images)
+        return super().score(images) + heads.sum(1)
 
 
 @breaks("saved_and_loaded_scores_the_same", "saved_and_loaded_samples_the_same")
@@ -490,7 +616,7 @@ class Miscounts(Whole):
 
 @breaks("counts_its_parameters")
 class Feverish(Whole):
-    """Reports a sign of health that is no number."""
+    """Has a diagnostic that is no number."""
 
     def diagnostics(self, images: Tensor) -> dict[str, float]:
         return {"temperature": float("nan")}
@@ -523,6 +649,7 @@ class SeedsPython(Whole):
         return super().sample(n, generator=generator)
 
 
+@breaks("fit_returns_itself")
 class Nothing(Detector):
     """Cannot be fitted at all."""
 

@@ -38,7 +38,7 @@ class Fetched(Dataset):
         self.root.mkdir(parents=True, exist_ok=True)
         self.file.write_text(f"by process {os.getpid()}", encoding="utf-8")
 
-    def remarks(self) -> list[str]:
+    def warnings(self) -> list[str]:
         return ["test-fetched: one file cannot be read as an image and is left out."] if self.loaded else []
 
     def load(self, part: Literal["train", "test"]) -> Part:

@@ -18,6 +18,7 @@ class Choice(Detector):
     """Distance from the mean image, or its opposite, or nothing."""
 
     SEARCH: ClassVar[Mapping[str, Sequence[Any]]] = {"sign": (-1, 1), "fails": (False, True)}
+    ABLATIONS: ClassVar[Mapping[str, Mapping[str, Any]]] = {"its sign": {"sign": 1}}
 
     def __init__(self, *, sign: int = -1, fails: bool = False) -> None:
         self.sign = sign

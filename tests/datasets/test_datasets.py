@@ -3,6 +3,8 @@ from __future__ import annotations
 import gzip
 import hashlib
 import shutil
+import subprocess
+import sys
 import tarfile
 import threading
 from collections.abc import Iterator
@@ -16,12 +18,49 @@ import torch
 from torchvision.datasets import CIFAR10 as TorchvisionCIFAR10
 from torchvision.datasets import MNIST as TorchvisionMNIST
 
+import oodbench.datasets
 from oodbench.benchmark.plugins import Plugins
 from oodbench.datasets import DatasetError
 from oodbench.datasets.cifar10 import CIFAR10
 from oodbench.datasets.digits import Digits
 from oodbench.datasets.fashion_mnist import FashionMNIST
 from oodbench.datasets.mnist import MNIST
+
+FOLDER = Path(oodbench.datasets.__path__[0])
+
+
+def test_every_file_is_a_dataset_of_its_name_and_exported(plugins: Plugins) -> None:
+    stems = {path.stem for path in FOLDER.glob("*.py")} - {"__init__", "base"}
+    built_in = [plugin.cls for plugin in plugins.datasets.plugins.values() if plugin.source == "built in"]
+    assert {cls.name.replace("-", "_") for cls in built_in} == stems - set(oodbench.datasets.FAMILIES)
+    assert all(getattr(oodbench.datasets, cls.__name__) is cls for cls in built_in)
+    for name in oodbench.datasets.__all__:
+        assert getattr(oodbench.datasets, name) is not None
+        assert name in dir(oodbench.datasets)
+    with pytest.raises(AttributeError, match="no attribute 'ImageNet'"):
+        _ = oodbench.datasets.ImageNet
+
+
+def test_classes_and_protocols_are_known_without_torch() -> None:
+    program = (
+        "import sys, pathlib, importlib\n"
+        "from oodbench.datasets import PROTOCOLS, DatasetError\n"
+        "for name in sys.argv[1:]:\n"
+        "    importlib.import_module('oodbench.datasets.' + name)\n"
+        "print({'torch', 'torchvision', 'sklearn'} & set(sys.modules), list(PROTOCOLS))\n"
+    )
+    modules = [path.stem for path in FOLDER.glob("[!_]*.py")]
+    done = subprocess.run([sys.executable, "-c", program, *modules], capture_output=True, text=True, check=True)
+    assert done.stdout == "set() ['deep-svdd', 'memae']\n"
+
+
+def test_checksums_are_those_of_torchvision() -> None:
+    published = [
+        *TorchvisionCIFAR10.train_list,
+        *TorchvisionCIFAR10.test_list,
+        ["batches.meta", TorchvisionCIFAR10.meta["md5"]],
+    ]
+    assert CIFAR10.checksums == {f"{TorchvisionCIFAR10.base_folder}/{file}": md5 for file, md5 in published}
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from oodbench.benchmark.checks.check import check_dataset
+from oodbench.benchmark.checks import check_dataset
 from oodbench.benchmark.errors import UsageError
 from oodbench.benchmark.plugins import Plugins
 from oodbench.benchmark.trials import class_labels, plan, with_size
@@ -97,8 +97,8 @@ def test_what_cannot_be_read_is_counted_and_named(tmp_path: Path) -> None:
     (tmp_path / "b" / ".hidden.jpg").write_bytes(b"thumbnail")
     dataset = made(tmp_path)
     assert len(dataset.load("train").images) + len(dataset.load("test").images) == 24
-    (remark,) = dataset.remarks()
-    assert remark.endswith("2 of 26 files cannot be read as images and are left out: a/broken.jpg, b/cut off.jpg.")
+    (warning,) = dataset.warnings()
+    assert warning.endswith("2 of 26 files cannot be read as images and are left out: a/broken.jpg, b/cut off.jpg.")
 
 
 def test_modes(tmp_path: Path) -> None:

@@ -233,7 +233,7 @@ def test_unknown_likelihood_is_refused() -> None:
 def test_a_small_training_set_is_passed_over_more_often() -> None:
     def epochs(n: int, **settings: Any) -> int:
         listener = Listener()
-        AE(channels=(4,), latent_size=2, batch_size=10, least_steps=70, **settings).fit(blobs(n), monitor=listener)
+        AE(channels=(4,), latent_size=2, batch_size=10, min_steps=70, **settings).fit(blobs(n), monitor=listener)
         return len(listener.heard)
 
     assert epochs(30) == AE.DEFAULTS["tiny"]["epochs"] == 25  # 75 steps

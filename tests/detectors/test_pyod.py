@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from oodbench.benchmark.checks.check import outcomes
-from oodbench.benchmark.checks.detector import CHECKS, Specimen
+from oodbench.benchmark.checks import detector_outcomes
 from oodbench.benchmark.errors import UsageError
 from oodbench.benchmark.plugins import Plugins
 from oodbench.benchmark.results.fingerprint import fingerprint
@@ -32,13 +31,13 @@ def test_it_is_pyod_s_detector_on_pixels() -> None:
 @pytest.mark.parametrize("name", ["HBOS", "IForest", "KNN", "LOF"])
 def test_adapted_detectors_pass_the_checks(name: str) -> None:
     """But for training sets that are smaller than a neighbourhood, which PyOD refuses."""
-    failed = [outcome.name for outcome in outcomes(Specimen(pyod(name)), CHECKS) if outcome.status == "failed"]
+    failed = [outcome.name for outcome in detector_outcomes(pyod(name)) if outcome.status == "failed"]
     assert set(failed) <= ({"fits_1_image", "fits_2_images"} if name in ("KNN", "LOF") else set())
 
 
 def test_the_checks_find_that_ecod_looks_at_the_whole_batch() -> None:
     """ECOD joins the test images to the training images' distribution."""
-    found = {outcome.name: outcome.status for outcome in outcomes(Specimen(pyod("ECOD")), CHECKS)}
+    found = {outcome.name: outcome.status for outcome in detector_outcomes(pyod("ECOD"))}
     assert found["score_does_not_depend_on_batch_mates"] == "failed"
     assert found["saved_and_loaded_scores_the_same"] == "passed"
 

@@ -6,7 +6,7 @@ from typing import Any, Literal
 import pytest
 import torch
 
-from oodbench.benchmark.checks.check import CheckFailed, check_dataset
+from oodbench.benchmark.checks import CheckFailed, check_dataset
 from oodbench.benchmark.checks.dataset import CHECKS
 from oodbench.benchmark.plugins import Plugins
 from oodbench.datasets import Dataset, DatasetError, Part, register

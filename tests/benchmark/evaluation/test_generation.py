@@ -9,12 +9,13 @@ import pytest
 import torch
 from scipy import linalg
 
-from oodbench.benchmark.evaluation.classifier import FEATURES
-from oodbench.benchmark.evaluation.generation import Reference, Yardstick, generation_metrics, yardstick_of
-from oodbench.benchmark.evaluation.metrics import GENERATION
-from oodbench.benchmark.plugins import Plugins
+from oodbench.benchmark.evaluation.classifier import FEATURES, classifier_of
+from oodbench.benchmark.evaluation.generation import RealFeatures, generation_metrics
+from oodbench.benchmark.evaluation.measures import GENERATION
+from oodbench.benchmark.evaluation.reference import ReferenceFeatures
 from oodbench.datasets import one_vs_rest
 from oodbench.datasets.components.split import Split, as_float
+from oodbench.datasets.digits import Digits
 
 
 def points(n: int, *, seed: int, shift: float = 0.0) -> torch.Tensor:
@@ -33,17 +34,17 @@ def certain(labels: list[int]) -> torch.Tensor:
 
 
 @pytest.fixture(scope="module")
-def digits(plugins: Plugins) -> tuple[Split, Yardstick]:
-    dataset = plugins.datasets["digits"](Path())
+def digits() -> tuple[Split, ReferenceFeatures]:
+    dataset = Digits(Path())
     split = one_vs_rest(dataset.load("train"), dataset.load("test"), 3)
-    yardstick = yardstick_of("digits", split, 3)
-    assert yardstick is not None
-    return split, yardstick
+    classifier = classifier_of(Digits)
+    assert classifier is not None
+    return split, ReferenceFeatures.of(split, classifier, 3)
 
 
 def test_density_and_coverage_by_hand() -> None:
     """Real points at 0, 1, 2 and 10 have neighbourhoods to their third neighbour, of radius 10, 9, 8 and 10."""
-    reference = Reference(line(0, 1, 2, 10), line(0, 5), normal_class=3)
+    reference = RealFeatures(line(0, 1, 2, 10), line(0, 5), normal_class=3)
     found = generation_metrics(line(10.5, 11), certain([3, 4]), reference)
     # 10.5 and 11 lie in the neighbourhood of 10 alone: they are 9.5 and more from 1, 8.5 and more from 2
     assert found["density"] == pytest.approx((1 + 1) / 2 / 3)
@@ -55,16 +56,16 @@ def test_density_and_coverage_by_hand() -> None:
 
 def test_frechet_distance_by_its_formula() -> None:
     real, made = points(500, seed=0), 0.5 * points(400, seed=1, shift=1.0)
-    found = generation_metrics(made, certain([0] * 400), Reference(real, real, 0))["frechet"]
+    found = generation_metrics(made, certain([0] * 400), RealFeatures(real, real, 0))["frechet"]
     first, second = (np.cov(each.double().numpy(), rowvar=False) for each in (real, made))
     apart = (real.double().mean(0) - made.double().mean(0)).square().sum().item()
     root = linalg.sqrtm(first @ second).real
     assert found == pytest.approx(apart + np.trace(first + second - 2 * root), rel=1e-4)
 
 
-def test_kernel_distance_by_its_definition() -> None:
+def test_kid_by_its_definition() -> None:
     real, made = points(40, seed=0), points(40, seed=1, shift=0.3)
-    found = generation_metrics(made, certain([0] * 40), Reference(real, real, 0))["kernel"]
+    found = generation_metrics(made, certain([0] * 40), RealFeatures(real, real, 0))["kid"]
 
     def kernel(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
         return (one.double() @ other.double().T / FEATURES + 1) ** 3
@@ -79,7 +80,7 @@ def test_kernel_distance_by_its_definition() -> None:
 
 
 def test_the_order_of_samples_does_not_matter() -> None:
-    reference = Reference(points(60, seed=0), points(200, seed=1), 0)
+    reference = RealFeatures(points(60, seed=0), points(200, seed=1), 0)
     made, order = points(60, seed=2), torch.randperm(60, generator=torch.Generator().manual_seed(0))
     labels = certain([0, 1, 2] * 20)
     first = generation_metrics(made, labels, reference)
@@ -88,48 +89,43 @@ def test_the_order_of_samples_does_not_matter() -> None:
     assert again == pytest.approx(first, rel=1e-5)
 
 
-def test_controls(digits: tuple[Split, Yardstick]) -> None:
+def test_controls(digits: tuple[Split, ReferenceFeatures]) -> None:
     """Real images are near, noise is far, a replay has no novelty, and one image again and again covers little."""
-    _, yardstick = digits
-    real, replay, noise, mean = (yardstick.controls[name] for name in ("real", "replay", "noise", "mean"))
+    _, reference = digits
+    real, replay, noise, mean = (reference.controls[name] for name in ("real", "replay", "noise", "mean"))
     for far in (noise, mean):
         assert far["frechet"] > max(real["frechet"], replay["frechet"])
-        assert far["kernel"] > 5 * max(real["kernel"], replay["kernel"])
+        assert far["kid"] > 5 * max(real["kid"], replay["kid"])
         assert far["coverage"] < min(real["coverage"], replay["coverage"])
     assert noise["density"] < real["density"]
     assert replay["novelty"] < 0.05 < 0.5 < real["novelty"] < noise["novelty"]
     assert real["class_fidelity"] == replay["class_fidelity"] == 1
 
 
-def test_a_yardstick_is_stored_as_it_is(digits: tuple[Split, Yardstick], tmp_path: Path) -> None:
-    _, yardstick = digits
-    yardstick.save(tmp_path / "yardstick.safetensors")
-    again = Yardstick.load(tmp_path / "yardstick.safetensors", "digits", 3)
-    assert again.controls == yardstick.controls
-    assert again.classifier is yardstick.classifier
-    assert torch.equal(again.reference.test, yardstick.reference.test)
-    assert torch.equal(again.reference.train, yardstick.reference.train)
-    assert again.reference.normal_class == 3
+def test_reference_features_are_stored_as_they_are(digits: tuple[Split, ReferenceFeatures], tmp_path: Path) -> None:
+    _, reference = digits
+    reference.save(tmp_path / "reference.safetensors")
+    again = ReferenceFeatures.load(tmp_path / "reference.safetensors", reference.classifier, 3)
+    assert again.controls == reference.controls
+    assert torch.equal(again.real.test, reference.real.test)
+    assert torch.equal(again.real.train, reference.real.train)
+    assert again.real.normal_class == 3
 
 
-def test_a_copy_of_the_training_images_is_found_out(digits: tuple[Split, Yardstick]) -> None:
-    split, yardstick = digits
+def test_a_copy_of_the_training_images_is_found_out(digits: tuple[Split, ReferenceFeatures]) -> None:
+    split, reference = digits
     copies = as_float(split.train[:50])
     noise = torch.rand(copies.shape, generator=torch.Generator().manual_seed(0))
     novelty = [
-        generation_metrics(*yardstick.classifier.look(images), yardstick.reference)["novelty"]
+        generation_metrics(*reference.classifier.classify(images), reference.real)["novelty"]
         for images in (copies, 0.95 * copies + 0.05 * noise, as_float(split.test[~split.is_ood]))
     ]
     assert novelty[0] < 0.01 < novelty[1] < novelty[2] == pytest.approx(1, rel=1e-3)
 
 
-def test_other_classes_are_no_samples_of_this_one(digits: tuple[Split, Yardstick]) -> None:
-    split, yardstick = digits
+def test_other_classes_are_no_samples_of_this_one(digits: tuple[Split, ReferenceFeatures]) -> None:
+    split, reference = digits
     others = as_float(split.test[split.is_ood][:100])
-    found = generation_metrics(*yardstick.classifier.look(others), yardstick.reference)
+    found = generation_metrics(*reference.classifier.classify(others), reference.real)
     assert found["class_fidelity"] < 0.05
-    assert found["frechet"] > 3 * yardstick.controls["real"]["frechet"]
-
-
-def test_a_dataset_without_a_classifier_has_no_yardstick(digits: tuple[Split, Yardstick]) -> None:
-    assert yardstick_of("folder:photos", digits[0], 3) is None
+    assert found["frechet"] > 3 * reference.controls["real"]["frechet"]

@@ -8,24 +8,24 @@ from typer.testing import CliRunner
 from oodbench.benchmark.cli.app import app
 from oodbench.benchmark.errors import UsageError
 from oodbench.benchmark.reporting.diff import ADDED, BEYOND, FEWER, MISSING, MOVED, SAME, compare
-from oodbench.benchmark.results.store import Result, Store
-from oodbench.benchmark.trials import Trial
-from tests.benchmark.made_up import row
+from oodbench.benchmark.results.result import TrialResult
+from oodbench.benchmark.results.store import Store
+from tests.benchmark.made_up import result, row
 
 
-def stored(folder: Path, results: list[Result]) -> Store:
+def stored(folder: Path, results: list[TrialResult]) -> Store:
     store = Store.at(folder)
     for one in results:
-        store.write(Trial(one["dataset"], one["detector"], one["normal_class"], one["seed"]), one)
+        store.write(one)
     return store
 
 
-def seeds(detector: str, *aurocs: list[float]) -> list[Result]:
+def seeds(detector: str, *aurocs: list[float]) -> list[TrialResult]:
     """One list of AUROCs a seed."""
-    return [result for seed, values in enumerate(aurocs) for result in row(detector, values, seed=seed)]
+    return [one for seed, values in enumerate(aurocs) for one in row(detector, values, seed=seed)]
 
 
-def verdicts(here: list[Result], there: list[Result], folder: Path, tolerance: float = 0.005) -> list[str]:
+def verdicts(here: list[TrialResult], there: list[TrialResult], folder: Path, tolerance: float = 0.005) -> list[str]:
     store = stored(folder / "here", here)
     stored(folder / "there", there)
     return list(compare(store, folder / "there", tolerance=tolerance).cells["verdict"])
@@ -51,7 +51,7 @@ def test_what_another_processor_rounds_otherwise_is_the_same(tmp_path: Path) -> 
 
 
 def test_missing_and_added(tmp_path: Path) -> None:
-    failed = {**row("vae", [0.5])[0], "status": "failed"}
+    failed = result("mnist", "vae", 0, classes=1, status="failed")
     assert verdicts([*row("ae", [0.9]), failed], row("vae", [0.9]), tmp_path) == [ADDED, MISSING]
 
 
@@ -90,3 +90,13 @@ def test_a_folder_without_results_is_an_error(tmp_path: Path) -> None:
     store = stored(tmp_path / "here", row("ae", [0.9]))
     with pytest.raises(UsageError, match=r"There are no results in .*nothing: name a folder that `bench run` wrote to"):
         compare(store, tmp_path / "nothing", tolerance=0.005)
+
+
+def test_files_that_were_left_out_are_named(tmp_path: Path) -> None:
+    store = stored(tmp_path / "here", row("ae", [0.9, 0.8]))
+    there = stored(tmp_path / "there", row("ae", [0.9, 0.8]))
+    there.result_path(row("ae", [0.9, 0.8])[1].trial).write_text("{", encoding="utf-8")
+    comparison = compare(store, tmp_path / "there", tolerance=0.005)
+    assert list(comparison.cells["verdict"]) == [SAME, ADDED]
+    (problem,) = comparison.problems
+    assert "class-1_seed-0.json" in problem

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch.nn import functional
 from torchvision.utils import make_grid
 
-from oodbench.benchmark.reporting.pictures import magnified_grid
+from oodbench.benchmark.reporting.pictures import draw_extremes, draw_pairs, magnified_grid
 
 
 @pytest.mark.parametrize(
@@ -16,4 +19,25 @@ def test_a_grid_is_laid_out_as_torchvision_does(shape: tuple[int, ...], columns:
     images = torch.rand(shape, generator=torch.Generator().manual_seed(0))
     large = functional.interpolate(images, scale_factor=round(64 / shape[-1]), mode="nearest")
     expected = (make_grid(large, nrow=columns, padding=2, pad_value=1.0) * 255).round().to(torch.uint8)
-    assert np.array_equal(magnified_grid(images, columns=columns), expected.permute(1, 2, 0).numpy())
+    assert np.array_equal(magnified_grid(images.numpy(), columns=columns), expected.permute(1, 2, 0).numpy())
+
+
+def test_a_grid_is_the_same_of_pixels_and_of_floats() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 1, 8, 8), np.uint8)
+    floats = pixels.astype(np.float32) / 255
+    assert np.array_equal(magnified_grid(pixels, columns=3), magnified_grid(floats, columns=3))
+
+
+def test_pairs_are_rows_over_rows(tmp_path: Path) -> None:
+    above, below = (np.full((16, 1, 64, 64), value, np.uint8) for value in (10, 200))
+    draw_pairs(tmp_path / "pairs.png", above, below)
+    picture = np.asarray(Image.open(tmp_path / "pairs.png"))
+    assert [picture[66 * row + 32, 32, 0] for row in range(4)] == [10, 200, 10, 200]
+
+
+def test_what_is_out_of_distribution_is_framed_red(tmp_path: Path) -> None:
+    images = np.zeros((2, 1, 62, 62), np.uint8)
+    draw_extremes(tmp_path / "extremes.png", (images, np.array([False, True])), (images, np.array([True, True])))
+    picture = np.asarray(Image.open(tmp_path / "extremes.png"))
+    left = [tuple(picture[60, 2]), tuple(picture[60, 68])]  # each frame begins after a gutter of two pixels
+    assert left == [(0x2A, 0x6F, 0x97), (0xD1, 0x49, 0x5B)]

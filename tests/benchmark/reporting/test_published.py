@@ -6,11 +6,11 @@ import pandas as pd
 import pytest
 
 from oodbench.benchmark.plugins import Plugins
-from oodbench.benchmark.reporting import leaderboard
+from oodbench.benchmark.reporting.page import render
 from oodbench.benchmark.reporting.published import MEAN, OUR_NAMES, PUBLISHED, ROW, beside_ours, published_figures
-from oodbench.benchmark.reporting.statistics import Statistics
-from oodbench.datasets.components.split import PROTOCOLS
+from oodbench.datasets.components.protocols import PROTOCOLS
 from tests.benchmark.made_up import row
+from tests.benchmark.reporting.test_page import summary
 
 FIGURES = pd.read_csv(PUBLISHED, dtype={"class": str}, keep_default_na=False)
 
@@ -46,30 +46,30 @@ def test_known_values() -> None:
 
 
 def test_the_difference_to_ours() -> None:
-    plain = [{**result, "label": "ae@plain_score=true"} for result in row("ae", [0.8, 0.8])]
-    ours = Statistics(row("memae", [0.9, 0.8]) + row("ae", [0.9, 0.8]) + plain + row("vae", [0.9, 0.8])[:1])
+    plain = row("ae", [0.8, 0.8], changes={"plain_score": True})
+    ours = summary(row("memae", [0.9, 0.8]), row("ae", [0.9, 0.8]), plain, row("vae", [0.9, 0.8])[:1])
     rows = {(cells[0], cells[-2]): cells for cells in beside_ours(ours, "mnist")}
     ruff = "Ruff et al., ICML 2018, Table 1"
     assert rows["DCAE", ruff][3:5] == ["0.897", "ae -0.047, ae@plain_score=true -0.097"]
     assert rows["MemAE", "Gong et al., ICCV 2019, Table 1"][3:5] == ["0.975", "—"]  # of another protocol
     assert rows["AnoGAN", ruff][4] == "—"  # we have no such method
     assert rows["VAE", "Abati et al., CVPR 2019, per-class tables"][4] == "—"  # ours is not complete
-    assert beside_ours(Statistics(row("memae", [0.9], dataset="digits")), "digits") == []
+    assert beside_ours(summary(row("memae", [0.9], dataset="digits")), "digits") == []
 
 
 def test_beside_another_protocol_stand_papers_of_the_same() -> None:
     ours = row("memae", [0.9, 0.8], protocol="memae")
-    rows = {cells[0]: cells for cells in beside_ours(Statistics(ours), "mnist")}
+    rows = {cells[0]: cells for cells in beside_ours(summary(ours), "mnist")}
     assert {cells[-2] for cells in rows.values()} == {"Gong et al., ICCV 2019, Table 1"}
     assert rows["MemAE"][4] == "memae -0.125"
     assert len(rows) == 8
-    assert "quoted in the AGAD paper" in leaderboard.render(Statistics(row("memae", [0.9, 0.8])))
+    assert "quoted in the AGAD paper" in render(summary(row("memae", [0.9, 0.8])))
     assert set(FIGURES["protocol"]) == set(OUR_NAMES)
     assert set(OUR_NAMES.values()) <= set(PROTOCOLS)
 
 
 def test_papers_are_never_ranked() -> None:
-    page = leaderboard.render(Statistics(row("ae", [0.9, 0.8])))
+    page = render(summary(row("ae", [0.9, 0.8])))
     headline, _, rest = page.partition("## mnist")
     assert "MemAE" not in headline
     assert "**From papers**: not measured here and not ranked." in rest

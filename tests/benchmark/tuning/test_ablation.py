@@ -23,7 +23,7 @@ def test_only_parts_that_a_method_has_are_taken_away(plugins: Plugins) -> None:
 
 def test_parts_of_the_score_alone_need_one_training(plugins: Plugins) -> None:
     memvae = variants(plugins.detectors["memvae"], plugins.datasets["mnist"])
-    first, *others = _trained_alike(memvae)
+    first, *others = _trained_alike(memvae, plugins.detectors["memvae"].SCORE_ONLY)
     assert first[0] == WHOLE
     assert "all but the score of its paper" in first
     assert ["KL divergence"] in others
@@ -31,7 +31,6 @@ def test_parts_of_the_score_alone_need_one_training(plugins: Plugins) -> None:
 
 
 def test_what_was_judged_is_not_judged_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ablation, "PARTS", {WHOLE: {}, "its sign": {"sign": 1}})
     plugins, store = Plugins.load([PLUGIN]), Store.at(tmp_path)
     detector, dataset = plugins.detectors["test-choice"], plugins.datasets["test-no-test-part"]
     ablate(detector, dataset, plugins, store, data=tmp_path)
@@ -43,7 +42,6 @@ def test_what_was_judged_is_not_judged_again(tmp_path: Path, monkeypatch: pytest
 
 
 def test_further_seeds_are_judged_beside_those_that_are_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ablation, "PARTS", {WHOLE: {}, "its sign": {"sign": 1}})
     plugins, store = Plugins.load([PLUGIN]), Store.at(tmp_path)
     detector, dataset = plugins.detectors["test-choice"], plugins.datasets["test-no-test-part"]
     ablate(detector, dataset, plugins, store, data=tmp_path)

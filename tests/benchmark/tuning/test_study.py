@@ -14,8 +14,10 @@ from oodbench.benchmark.cli.app import app
 from oodbench.benchmark.errors import UsageError
 from oodbench.benchmark.plugins import Plugins
 from oodbench.benchmark.results.store import Store
+from oodbench.benchmark.tuning import defaults
 from oodbench.benchmark.tuning import study as tuning
-from oodbench.benchmark.tuning.study import Candidate, Judgement, Settings, judging, study_path, tune
+from oodbench.benchmark.tuning.objective import Judgement, Settings, judging
+from oodbench.benchmark.tuning.study import Candidate, study_path, tune
 from oodbench.datasets import as_float
 from oodbench.datasets.components.split import selection_split
 from oodbench.detectors.ae import AE
@@ -111,17 +113,17 @@ def test_a_trained_detector_scored_by_other_settings_is_as_good_as_one_trained_w
 
 
 @pytest.mark.usefixtures("_a_default")
-def test_a_setting_that_makes_a_sick_model_is_given_up(plugins: Plugins, tmp_path: Path) -> None:
+def test_a_setting_that_makes_an_unhealthy_model_is_given_up(plugins: Plugins, tmp_path: Path) -> None:
     heard: list[Candidate] = []
 
     def judge(settings: Settings) -> Iterator[Judgement]:
-        # the sick one tells images apart best
-        yield Judgement(1.0, symptoms=["one memory slot"]) if settings["latent_size"] == 8 else Judgement(0.5)
+        # the unhealthy one tells images apart best
+        yield Judgement(1.0, unhealthy=["one memory slot"]) if settings["latent_size"] == 8 else Judgement(0.5)
 
     study = tuning._study(AE, plugins.datasets["digits"], tmp_path / "study.jsonl")
     tuning._search(study, {"latent_size": (8, 32)}, 4, judge, heard.append)
     assert tuning._ranked(study)[0].settings == {"latent_size": 32}
-    assert "given up: sick: one memory slot" in {candidate.verdict for candidate in heard}
+    assert "given up: unhealthy: one memory slot" in {candidate.verdict for candidate in heard}
 
 
 def test_settings_that_all_diverge_leave_nothing_to_choose(
@@ -158,8 +160,8 @@ def test_the_best_setting_becomes_the_default_of_its_kind_of_image(
     copy = tmp_path / "vae.json"
     shutil.copy(REPOSITORY / "detectors" / "vae.json", copy)
     before = json.loads(copy.read_text(encoding="utf-8"))
-    monkeypatch.setattr(tuning, "settings_file", lambda _: copy)
-    assert tuning.write_defaults(VAE, plugins.datasets["digits"], {"kl_weight": 7.5}) == copy
+    monkeypatch.setattr(defaults, "defaults_file", lambda _: copy)
+    assert defaults.write_defaults(VAE, plugins.datasets["digits"], {"kl_weight": 7.5}) == copy
     after = json.loads(copy.read_text(encoding="utf-8"))
     assert after["tiny"] == {**before["tiny"], "kl_weight": 7.5}
     assert {**after, "tiny": None} == {**before, "tiny": None}

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from oodbench.datasets import DatasetError, Part, as_float, one_vs_rest
-from oodbench.datasets.components.split import DEFAULT_PROTOCOL, PROTOCOLS, Split, memae_split, selection_split
+from oodbench.datasets.components.protocols import DEFAULT_PROTOCOL, PROTOCOLS
+from oodbench.datasets.components.split import Split, memae_split, selection_split
 
 
 def part(labels: list[int]) -> Part:

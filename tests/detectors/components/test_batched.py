@@ -123,7 +123,7 @@ def test_a_last_epoch_that_is_cut_short_is_a_mean_over_what_was_seen(images: lis
 
 
 def test_small_training_sets_are_passed_over_more_often(images: list[Tensor]) -> None:
-    (trained,) = train_together([AE(least_steps=110)], [images[0]])  # 25 epochs by default are 100 steps
+    (trained,) = train_together([AE(min_steps=110)], [images[0]])  # 25 epochs by default are 100 steps
     assert len(trained.history) == 28
 
 
@@ -275,7 +275,7 @@ def test_on_a_gpu_agrees_with_the_cpu_and_is_faster_than_one_at_a_time(
     trained = train_together(detectors, images * 4)
     alone = kind(epochs=20, device="cuda").fit(images[0])
     start = time.perf_counter()
-    alone._build((1, 8, 8))
+    alone.build((1, 8, 8))
     alone._train(images[0], torch.Generator("cuda").manual_seed(0), None)
     torch.cuda.synchronize()
     assert trained[0].seconds < time.perf_counter() - start

@@ -85,7 +85,7 @@ def test_entropy() -> None:
     assert close(entropy(weights), [0.0, math.log(4), math.log(2)])
 
 
-def test_health_of_a_working_memory() -> None:
+def test_diagnostics_of_a_working_memory() -> None:
     # four slots, and queries that each choose a slot of their own
     directions = torch.eye(4)
     memory = memory_with(directions.tolist(), temperature=0.1)
@@ -94,7 +94,7 @@ def test_health_of_a_working_memory() -> None:
     )
 
 
-def test_health_sees_one_slot_for_all_and_dead_queries() -> None:
+def test_diagnostics_see_one_slot_for_all_and_dead_queries() -> None:
     memory = memory_with(torch.eye(4).tolist(), temperature=0.1)
     one = memory.diagnostics(torch.eye(4)[:1].repeat(8, 1))
     assert one["active_slots"] == 0.25

@@ -1,0 +1,258 @@
+"""Named classes of one kind, each imported when it is first asked for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from oodbench.benchmark.errors import UsageError, unknown
+from oodbench.benchmark.plugins import catalogue
+from oodbench.benchmark.plugins.catalogue import Entry
+from oodbench.benchmark.plugins.sources import (
+    BUILT_IN,
+    SESSION,
+    Broken,
+    Kind,
+    Origin,
+    built_in,
+    built_in_families,
+    classes_in,
+    families_in,
+    installed,
+    local,
+    registers_nothing,
+    source_of,
+)
+
+if TYPE_CHECKING:
+    from oodbench.datasets.base import Dataset
+    from oodbench.detectors.base import Detector
+
+Base = TypeVar("Base", "Detector", "Dataset")
+
+
+@dataclass(frozen=True)
+class Plugin(Generic[Base]):
+    """A registered class, and where it comes from."""
+
+    name: str
+    cls: type[Base]
+    source: str
+
+    @property
+    def summary(self) -> str:
+        """The first line of the class's docstring."""
+        return catalogue.first_line(self.cls)
+
+
+@dataclass(frozen=True)
+class Family(Generic[Base]):
+    """A registered function that makes classes from what stands behind ``name:``, and where it comes from."""
+
+    name: str
+    make: Callable[[str], type[Base]]
+    source: str
+
+    @property
+    def summary(self) -> str:
+        """The first line of the function's docstring."""
+        return catalogue.first_line(self.make)
+
+
+class Registry(Generic[Base]):
+    """Named classes of one kind, each imported when it is first asked for.
+
+    Names match without regard to case. Where two classes have one name, built-ins come before installed packages and
+    these before local files.
+
+    Parameters
+    ----------
+    kind : {"detector", "dataset"}
+        What the classes are.
+    """
+
+    def __init__(self, kind: Kind) -> None:
+        self.kind: Kind = kind
+        self.broken: list[Broken] = []
+        self._plugins: dict[str, Plugin[Base]] = {}
+        self._families: dict[str, Family[Base]] = {}
+        self._made: dict[str, type[Base]] = {}
+        self._broken_by_name: dict[str, Broken] = {}
+        self._waiting = [*built_in(kind), *installed(kind)]
+        self._files: list[Path] = []
+        self._files_are_whole = False
+
+    def __getitem__(self, name: str) -> type[Base]:
+        """Return the class of a name, made by its family if need be.
+
+        Raises
+        ------
+        UsageError
+            There is none, or it cannot be imported; the message names the nearest ones, or the cause.
+        """
+        plain, _, argument = name.partition(":")
+        for stage in (
+            lambda origin: origin.name.lower() == plain.lower(),
+            lambda origin: not origin.name,
+            lambda origin: origin.source != BUILT_IN,  # a package may register more than it declares
+        ):
+            self._load(stage)
+            if ":" not in name and (found := _match(self._plugins, plain)):
+                return found.cls
+            if argument and (family := _match(self._families, plain)):
+                return self._make(family, argument)
+        raise self._unknown(name)
+
+    @property
+    def plugins(self) -> Mapping[str, Plugin[Base]]:
+        """All classes by name, sorted; this imports everything."""
+        self._load(lambda _: True)
+        return dict(sorted(self._plugins.items()))
+
+    def names(self) -> list[str]:
+        """Return all names, sorted; nothing but local files is imported."""
+        return sorted({*self._plugins, *self._declared(families=False)})
+
+    def families(self) -> list[str]:
+        """Return the names of families, which stand before a colon, sorted; nothing but local files is imported."""
+        return sorted({*self._families, *self._declared(families=True)})
+
+    def check(self, name: str) -> None:
+        """Raise UsageError if there is nothing of a name; no built-in is imported for it."""
+        plain, colon, argument = name.partition(":")
+        known = self.families() if colon and argument else self.names()
+        if plain.lower() in map(str.lower, known):
+            return
+        if all(origin.source == BUILT_IN for origin in self._waiting):
+            raise self._unknown(name)
+        self[name]
+
+    def entries(self) -> list[Entry]:
+        """Return what there is, classes before families, sorted by name.
+
+        It is kept in the user's cache folder, and read from there until a module changes: then nothing is imported. A
+        catalogue that lacks a broken plugin is not kept, since the cause may lie outside the modules.
+        """
+        in_session = any(plugin.source == SESSION for plugin in self._plugins.values())
+        kept = None if in_session else catalogue.read(self.kind, self._files)
+        if kept is not None:
+            self._files_are_whole = True
+            return kept
+        entries = [catalogue.entry(self.kind, name, found.cls, found.source) for name, found in self.plugins.items()]
+        entries += [
+            catalogue.family_entry(self.kind, name, family.make, family.source)
+            for name, family in sorted(self._families.items())
+        ]
+        if not self.broken and not in_session:
+            catalogue.write(self.kind, self._files, entries)
+        return entries
+
+    def find_broken(self) -> list[Broken]:
+        """Return what could not be loaded so far; local files are imported to see."""
+        if not self._files_are_whole:
+            self._load_files()
+        return self.broken
+
+    def add_file(self, path: Path) -> None:
+        """Add a local file, which is imported when it is needed."""
+        self._files.append(path)
+        self._files_are_whole = False
+        self._waiting.append(local(path))
+
+    def add_class(self, cls: type[Base]) -> str:
+        """Add a class of this session and return its name; raises UsageError if another class has that name."""
+        if not vars(cls).get("name"):
+            cls.name = default_name(cls)
+        self._load(lambda origin: not origin.name or origin.name == cls.name)
+        if taken := self._taken(Plugin(cls.name, cls, SESSION)):
+            raise UsageError(f'{cls.__name__}: {taken}; put @register("another-name") before the class.')
+        return cls.name
+
+    def of_file(self, path: Path) -> list[str]:
+        """Return the names that a local file registers.
+
+        Raises
+        ------
+        UsageError
+            It cannot be used, or registers nothing of this kind.
+        """
+        self._load_files()
+        source = source_of(path)
+        for broken in self.broken:
+            if broken.source == source:
+                raise UsageError(f"{source} cannot be used: {broken.cause}")
+        found = [name for name, plugin in self._plugins.items() if plugin.source == source]
+        if not found:
+            raise UsageError(f'{source} holds no {self.kind}: put @register("its-name") before the class.')
+        return found
+
+    def _declared(self, *, families: bool) -> Iterator[str]:
+        self._load_files()
+        known = built_in_families(self.kind)
+        return (origin.name for origin in self._waiting if (origin.name in known) == families)
+
+    def _unknown(self, name: str) -> UsageError:
+        broken = self._broken_by_name.get(name.partition(":")[0].lower())
+        if broken:
+            return UsageError(f"The {self.kind} {name!r} cannot be loaded ({broken.source}): {broken.cause}")
+        return unknown(self.kind, name, [*self.names(), *(f"{family}:…" for family in self.families())])
+
+    def _make(self, family: Family[Base], argument: str) -> type[Base]:
+        name = f"{family.name}:{argument}"
+        if name not in self._made:
+            made = family.make(argument)
+            self._made[name] = self._made.setdefault(made.name, made)  # however it was spelt, one class
+        return self._made[name]
+
+    def _load_files(self) -> None:
+        self._load(lambda origin: not origin.name)
+
+    def _load(self, wanted: Callable[[Origin], bool]) -> None:
+        for origin in [origin for origin in self._waiting if wanted(origin)]:
+            if origin in self._waiting:  # it may have been loaded because of one before
+                self._load_one(origin)
+
+    def _load_one(self, origin: Origin) -> None:
+        position = self._waiting.index(origin)
+        earlier = self._waiting[:position]
+        del self._waiting[position]
+        try:
+            loaded = origin.load()
+        except (Exception, SystemExit) as error:  # a plugin may raise anything; the others go on
+            self._report(origin, f"{type(error).__name__}: {error}")
+            return
+        for cls in classes_in(loaded, self.kind):
+            for other in earlier:
+                if other.name == cls.name and other in self._waiting:
+                    self._load_one(other)
+            if taken := self._taken(Plugin(cls.name, cls, origin.source)):
+                self._report(origin, taken)
+        for name, make in families_in(loaded, self.kind):
+            self._families.setdefault(name, Family(name, make, origin.source))
+        if not origin.name and registers_nothing(loaded):
+            self._report(origin, 'it holds no detector and no dataset: put @register("its-name") before the class')
+
+    def _taken(self, plugin: Plugin[Base]) -> str:
+        """Add a class unless its name is taken; return by whom."""
+        other = self._plugins.setdefault(plugin.name, plugin)
+        free = other.cls is plugin.cls
+        return "" if free else f"the name {plugin.name!r} is already taken by a {self.kind} from {other.source}"
+
+    def _report(self, origin: Origin, cause: str) -> None:
+        broken = Broken(f"{origin.source}, {origin.module}" if origin.module else origin.source, cause)
+        self.broken.append(broken)
+        if origin.name:
+            self._broken_by_name[origin.name.lower()] = broken
+
+
+def default_name(cls: type[Any]) -> str:
+    """Return the name of a class that has none: MyDetector is ``my-detector``, MyKNN ``my-knn``."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|_", "-", cls.__name__).lower()
+
+
+def _match(named: Mapping[str, Any], name: str) -> Any:
+    """Return what has a name, spelt exactly so or else but for the case; None if nothing has."""
+    return named.get(name) or next((named[other] for other in named if other.lower() == name.lower()), None)

@@ -1,0 +1,123 @@
+"""The leaderboard's pictures, drawn from plain tables and run folders."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import cycle
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from oodbench.benchmark.reporting import pictures
+
+Runs = Mapping[tuple[str, int], Path]
+"""Run folders by detector and normal class."""
+SAMPLES_A_CLASS = 10
+HALVES = (0, 0.5, 1)
+"""Ticks of a ROC panel."""
+MARKERS = "os^vDPX*<>"
+"""One a detector, each with a colour of its own."""
+
+
+def draw_critical_differences(path: Path, *, ranks: Mapping[str, float], p_values: pd.DataFrame) -> None:
+    """Draw average ranks, with bars over detectors that do not differ significantly (Demšar, JMLR 2006, §3.2.2)."""
+    from scikit_posthocs import critical_difference_diagram  # it imports much
+
+    with pictures.figure(path, size=(9, 1 + 0.22 * len(ranks))) as axes:
+        critical_difference_diagram(
+            dict(sorted(ranks.items())),
+            p_values,
+            ax=axes,
+            label_fmt_left="{label} ({rank:.1f})",
+            label_fmt_right="({rank:.1f}) {label}",
+            elbow_props={"color": "0.4"},
+            marker_props={"color": pictures.NORMAL_COLOUR},
+            crossbar_props={"color": pictures.OOD_COLOUR, "marker": "o", "markersize": 5},
+            text_h_margin=0.1,
+        )
+
+
+def draw_both_sides(path: Path, *, table: pd.DataFrame, dataset: str, replay: float) -> None:
+    """Draw AUROC against Fréchet distance; up and right is better.
+
+    Parameters
+    ----------
+    path : Path
+        Of the PNG.
+    table : DataFrame
+        Detectors × ``auroc`` and ``frechet``.
+    dataset : str
+        Its name.
+    replay : float
+        Fréchet distance of training images that are replayed; NaN if it was not measured.
+    """
+    with pictures.figure(path, size=(5.2, 4.2)) as axes:
+        # a legend and no names in the picture, where good methods lie close together
+        for (label, auroc, frechet), marker in zip(table.itertuples(), cycle(MARKERS), strict=False):
+            axes.plot(auroc, frechet, marker, color=f"C{MARKERS.index(marker)}", label=label)
+        axes.set(title=f"{dataset} (training images, replayed: {replay:.2f})", yscale="log")
+        axes.set(xlabel="AUROC (detection)", ylabel="Fréchet distance of samples")
+        axes.margins(x=0.15, y=0.12)
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_formatter("{x:g}")
+        axes.tick_params(axis="y", which="both", labelsize=8)
+        axes.invert_yaxis()
+        axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
+
+
+def draw_heat_map(path: Path, *, table: pd.DataFrame, dataset: str) -> None:
+    """Draw the AUROC of detectors × classes, whose names are the columns, with the figures in the cells."""
+    names = list(map(str, table.columns))
+    low = min(0.5, float(np.nanmin(table.to_numpy()))) if table.notna().any(axis=None) else 0.5
+    size = (1.6 + 0.08 * max(map(len, table.index)) + 0.78 * len(names), 1.1 + 0.42 * len(table))
+    with pictures.figure(path, size=size) as axes:
+        image = axes.imshow(table, cmap="viridis", vmin=low, vmax=1, aspect="auto")
+        axes.set_xticks(range(len(names)), names, rotation=30 if max(map(len, names)) > 3 else 0)
+        axes.set_yticks(range(len(table)), table.index)
+        axes.tick_params(length=0)
+        axes.spines[:].set_visible(False)
+        for (row, column), value in np.ndenumerate(table.to_numpy()):
+            dark = value < (low + 1) / 2 + 0.1
+            text = "n/a" if np.isnan(value) else f"{value:.3f}"
+            axes.text(column, row, text, ha="center", va="center", fontsize=8, color="white" if dark else "black")
+        axes.set_title(f"{dataset}: AUROC by normal class")
+        axes.figure.colorbar(image, ax=axes, pad=0.02)
+
+
+def draw_roc_panels(path: Path, *, names: Mapping[int, str], runs: Runs) -> None:
+    """Draw for each normal class, given by label and name, the ROC curves of the detectors in `runs`."""
+    columns = min(5, len(names))
+    rows = -(-len(names) // columns)
+    with pictures.figure(
+        path, size=(2.6 * columns, 2.7 * rows), nrows=rows, ncols=columns, sharex=True, sharey=True, squeeze=False
+    ) as axes:
+        for one in axes.flat[len(names) :]:
+            one.set_visible(False)
+        for one, (label, name) in zip(axes.flat, names.items(), strict=False):
+            one.plot([0, 1], [0, 1], color="0.85", linewidth=1)
+            for (detector, normal_class), folder in runs.items():
+                if normal_class == label:
+                    with np.load(folder / "scores.npz") as stored:
+                        pictures.draw_curve(one, stored["score"], stored["is_ood"], detector, linewidth=1.2)
+            one.set_title(f"normal: {name}", fontsize=10)
+            one.set(aspect="equal", xticks=HALVES, yticks=HALVES)
+            if any(normal_class == label for _, normal_class in runs):
+                one.legend(loc="lower right", fontsize=7, frameon=False, handlelength=1)
+        axes[0, 0].figure.supxlabel("normal images flagged", fontsize=10)
+        axes[0, 0].figure.supylabel("OOD images flagged", fontsize=10)
+
+
+def draw_samples(path: Path, *, names: Mapping[int, str], runs: Runs) -> None:
+    """Draw a row of samples for each run, beside the name of its class."""
+    rows = [np.load(folder / "samples.npy")[:SAMPLES_A_CLASS] for folder in runs.values()]
+    images = np.concatenate(rows).astype(np.float32) / 255
+    grid = pictures.magnified_grid(images, columns=SAMPLES_A_CLASS)
+    height, width = grid.shape[:2]
+    with pictures.figure(path, size=(6, 5.1 * height / width + 0.2)) as axes:
+        axes.imshow(grid, interpolation="nearest")
+        step = height / len(rows)
+        axes.set_yticks([step * (row + 0.5) for row in range(len(rows))], [names[label] for _, label in runs])
+        axes.set_xticks([])
+        axes.tick_params(length=0)
+        axes.spines[:].set_visible(False)

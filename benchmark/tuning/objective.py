@@ -1,0 +1,162 @@
+"""What a setting is judged by: held-out normal training images against training images of the other classes.
+
+A setting is judged by the AUROC, as a mean over all classes: one setting for all of them. The test part is never read.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sklearn.metrics import roc_auc_score
+
+from oodbench.benchmark.plugins import Plugins
+from oodbench.benchmark.results.store import Store
+from oodbench.benchmark.running.device import choose_device
+from oodbench.benchmark.running.interruption import interruption_held_back, result_of
+from oodbench.benchmark.running.workers import plugins_of, shared_arrays, shared_part, worker_pool
+from oodbench.benchmark.trials import Trial, make_detector
+from oodbench.datasets.base import Dataset
+from oodbench.datasets.components.split import as_float, selection_split
+from oodbench.detectors.base import Detector
+
+Settings = Mapping[str, Any]
+"""Hyperparameters by name."""
+Judge = Callable[..., Iterator["Judgement"]]
+"""Judges a setting class by class: ``judge(settings, rescored=(), seed=0)``; see `Question` for ``rescored``."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """All that a worker process needs to judge a setting by one class.
+
+    Attributes
+    ----------
+    trial : Trial
+        The detector with the setting, and the normal class.
+    plugin_files : tuple of Path
+        Local Python files with more detectors or datasets.
+    arrays : Path
+        Folder in which the dataset's arrays lie.
+    device : str
+        ``cpu`` or ``cuda``.
+    rescored : tuple of mapping
+        Settings that change only how a trained detector scores: judged as well, without training again.
+    """
+
+    trial: Trial
+    plugin_files: tuple[Path, ...]
+    arrays: Path
+    device: str
+    rescored: tuple[Settings, ...] = ()
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What a setting came to on one class.
+
+    Attributes
+    ----------
+    auroc : float
+        In [0, 1], of held-out normal training images against training images of the other classes.
+    rescored : tuple of float
+        The same of the trained detector with each of the question's `rescored` settings.
+    unhealthy : sequence of str
+        What is wrong with the trained model; see `Detector.unhealthy`.
+    """
+
+    auroc: float
+    rescored: tuple[float, ...] = ()
+    unhealthy: Sequence[str] = ()
+
+
+def judge_by_class(question: Question) -> Judgement:
+    """Train on one class, and tell held-out training images of it from training images of the others.
+
+    Parameters
+    ----------
+    question : Question
+        What is judged.
+
+    Returns
+    -------
+    Judgement
+
+    Raises
+    ------
+    FitDivergedError
+        The training diverged.
+    """
+    trial = question.trial
+    split = selection_split(shared_part(question.arrays, trial.dataset, "train"), trial.normal_class)
+    detector = make_detector(plugins_of(question.plugin_files), trial, question.device).fit(as_float(split.train))
+    test = as_float(split.test)
+
+    def auroc(judged: Detector) -> float:
+        return float(roc_auc_score(split.is_ood, judged.score(test)))
+
+    return Judgement(
+        auroc=auroc(detector),
+        rescored=tuple(auroc(detector.rescored(changes)) for changes in question.rescored),
+        unhealthy=detector.unhealthy(detector.diagnostics(as_float(split.validation))),
+    )
+
+
+@contextmanager
+def judging(
+    detector: type[Detector],
+    dataset: type[Dataset],
+    plugins: Plugins,
+    store: Store,
+    *,
+    data: Path,
+    jobs: int | None = None,
+    device: str = "auto",
+) -> Iterator[Judge]:
+    """Open a pool of workers that judge a detector's settings on a dataset.
+
+    Parameters
+    ----------
+    detector, dataset : type
+        What is judged, and on what.
+    plugins : Plugins
+        Where they are found.
+    store : Store
+        In whose run folder the dataset's arrays lie meanwhile.
+    data : Path
+        Folder where datasets lie.
+    jobs : int, optional
+        Worker processes; by default one a core.
+    device : str
+        ``auto``, ``cpu`` or ``cuda``.
+
+    Yields
+    ------
+    callable
+        See `Judge`.
+    """
+    store.prepare()
+    device, source = choose_device(device), dataset(data)
+    with (
+        shared_arrays([source], store.runs, parts=("train",)) as arrays,
+        worker_pool(jobs or os.cpu_count() or 1) as pool,
+    ):
+
+        def judge(settings: Settings, rescored: Sequence[Settings] = (), seed: int = 0) -> Iterator[Judgement]:
+            changes = tuple(sorted(settings.items()))
+            trials = [Trial(dataset.name, detector.name, label, seed, changes) for label in dataset.normal_classes()]
+            questions = [Question(trial, plugins.files, arrays, device, tuple(rescored)) for trial in trials]
+            with interruption_held_back():
+                futures = [pool.submit(judge_by_class, question) for question in questions]
+            try:
+                for future in futures:
+                    yield result_of(future)
+            finally:
+                for future in futures:
+                    future.cancel()
+
+        yield judge

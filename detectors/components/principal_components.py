@@ -1,0 +1,70 @@
+"""Principal components, in whose space the classical methods work."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from sklearn.decomposition import PCA as SklearnPCA
+from torch import Tensor
+
+from oodbench.detectors.base import Detector, check_images
+from oodbench.detectors.components.types import NonNegativeInt, PositiveInt
+
+
+class PrincipalComponents(Detector):
+    """Base of the methods that see an image as its projection on the training images' principal components.
+
+    Parameters
+    ----------
+    n_components : int
+        K, the number of principal components; no more than there are training images, nor than a quarter of the
+        pixels.
+    seed : int
+        Seeds the randomised decomposition.
+
+    Attributes
+    ----------
+    mean_ : Tensor
+        float32 (C, H, W), the mean training image.
+    axes_ : Tensor
+        float32 (K, C·H·W), orthonormal.
+    variances_ : Tensor
+        float32 (K,), variance along each axis.
+    noise_ : Tensor
+        float32 (), mean variance along each direction that is left out.
+    """
+
+    mean_: Tensor
+    axes_: Tensor
+    variances_: Tensor
+    noise_: Tensor
+
+    def __init__(self, *, n_components: PositiveInt = 64, seed: NonNegativeInt = 0) -> None:
+        self.n_components = n_components
+        self.seed = seed
+
+    def _fit_axes(self, images: Tensor, n_components: int) -> Tensor:
+        """Find at most so many axes of training images (N, C, H, W), and return their projections (N, K)."""
+        check_images(images)
+        points = images.flatten(1).numpy()
+        if len(points) == 1:  # scikit-learn asks for two
+            points = points.repeat(2, axis=0)
+        with np.errstate(invalid="ignore"):  # a share of no variance, which nobody needs
+            count = max(1, min(n_components, len(points), points.shape[1] // 4))
+            pca = SklearnPCA(count, random_state=self.seed).fit(points)
+        self.mean_ = torch.from_numpy(pca.mean_).float().view(images.shape[1:])
+        self.axes_ = torch.from_numpy(pca.components_).float()
+        self.variances_ = torch.from_numpy(pca.explained_variance_).float()
+        self.noise_ = torch.tensor(float(pca.noise_variance_))
+        return self._project(images)
+
+    def _project(self, images: Tensor) -> Tensor:
+        """Return the projections (N, K) of images (N, C, H, W)."""
+        check_images(images, self.mean_.shape)
+        projections: Tensor = (images - self.mean_).flatten(1) @ self.axes_.T
+        return projections
+
+    def _lift(self, projections: Tensor) -> Tensor:
+        """Return the images (N, C, H, W) in [0, 1] that projections (N, K) stand for."""
+        images: Tensor = (projections @ self.axes_).unflatten(1, self.mean_.shape) + self.mean_
+        return images.clamp(0, 1)
