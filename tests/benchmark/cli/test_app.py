@@ -177,6 +177,7 @@ def test_data_says_what_is_there(data_dir: Path, tmp_path: Path) -> None:
     text = words(bench("data", "--data-dir", str(data_dir)).stdout)
     assert "cifar10 │ ready" in text
     assert "mnist │ ready" in text
+    text = words(bench("data", "--data-dir", str(tmp_path / "empty")).stdout)
     assert "fashion-mnist │ missing train-images-idx3-ubyte and 3 more" in text
     assert "mnist: ready in" in bench("data", "mnist", "--data-dir", str(data_dir)).stdout
 
