@@ -116,13 +116,11 @@ class Registry(Generic[Base]):
 
     def names(self) -> list[str]:
         """Return all names, sorted; nothing but local files is imported."""
-        waiting = self._declared(families=False)
-        return sorted({*self._plugins, *waiting})
+        return sorted({*self._declared(families=False), *self._plugins})
 
     def families(self) -> list[str]:
         """Return the names of families, which stand before a colon, sorted; nothing but local files is imported."""
-        waiting = self._declared(families=True)
-        return sorted({*self._families, *waiting})
+        return sorted({*self._declared(families=True), *self._families})
 
     def check(self, name: str) -> None:
         """Raise UsageError if there is nothing of a name; no built-in is imported for it."""
