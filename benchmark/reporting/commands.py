@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 
 from oodbench.benchmark.reporting.summary import Summary
 from oodbench.benchmark.results.result import TrialResult
@@ -77,4 +78,4 @@ def _given(results: Iterable[TrialResult]) -> dict[str, list[str]]:
 def _values(command: str, option: str) -> list[str]:
     """Return the words of an option in a command: the option and its value, as often as it is given."""
     words = shlex.split(command)
-    return [word for pair in zip(words, words[1:], strict=False) if pair[0] == option for word in pair]
+    return [word for pair in pairwise(words) if pair[0] == option for word in pair]

@@ -93,7 +93,8 @@ def stored_digest(path: Path) -> str | None:
 
 def _stored_runs(path: Path) -> float:
     """Read how many run folders a picture was drawn from; infinity where it does not say so, for it is kept then."""
-    return float(_stored(path).get(RUNS, math.inf))
+    runs = _stored(path).get(RUNS)
+    return int(runs) if isinstance(runs, str) and runs.isdecimal() else math.inf
 
 
 def _stored(path: Path) -> dict[str | tuple[int, int], object]:
@@ -164,14 +165,14 @@ def _of_dataset(summary: Summary, dataset: str, store: Store) -> list[Plot]:
 
 
 def _both_sides(summary: Summary, dataset: str, digest: str) -> list[Plot]:
-    """Detection against generation; without changed hyperparameters and missing classes, unless all have these."""
+    """Plot detection against generation, for detectors with unchanged hyperparameters and all classes if there are any."""
     means = {
         label: (auroc, frechet)
         for label in summary.detectors_on(dataset)
         if (auroc := summary.mean(dataset, label)) and (frechet := summary.mean(dataset, label, "frechet"))
     }
-    for wanted in (lambda label: label not in summary.changed, lambda label: means[label][1].complete):
-        means = {label: both for label, both in means.items() if wanted(label)} or means
+    means = {label: both for label, both in means.items() if label not in summary.changed} or means
+    means = {label: both for label, both in means.items() if both[0].complete and both[1].complete} or means
     if not means:
         return []
     table = pd.DataFrame(
