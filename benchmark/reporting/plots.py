@@ -152,7 +152,7 @@ def _of_dataset(summary: Summary, dataset: str, store: Store) -> list[Plot]:
     by_class = summary.by_class(dataset)
     heat_map = functools.partial(figures.draw_heat_map, table=by_class.rename(columns=names), dataset=dataset)
     plots.append(Plot(f"{start}auroc.png", "AUROC by normal class", dataset, "", digest, heat_map))
-    plots += _both_sides(summary, dataset, digest)
+    plots += _both_sides(summary, dataset, rows)
     runs = _first_seed_runs(rows, store)
     plots.append(_roc(summary, dataset, rows, runs))
     for detector in map(str, by_class.index):
@@ -172,7 +172,7 @@ def _of_dataset(summary: Summary, dataset: str, store: Store) -> list[Plot]:
     return plots
 
 
-def _both_sides(summary: Summary, dataset: str, digest: str) -> list[Plot]:
+def _both_sides(summary: Summary, dataset: str, rows: pd.DataFrame) -> list[Plot]:
     """Plot detection against generation: of all classes and unchanged hyperparameters, if there are such results."""
     means = {
         label: (auroc, frechet)
@@ -189,6 +189,7 @@ def _both_sides(summary: Summary, dataset: str, digest: str) -> list[Plot]:
     replay = summary.controls(dataset)["frechet"].to_dict().get("replay", math.nan)
     draw = functools.partial(figures.draw_both_sides, table=table, dataset=dataset, replay=replay)
     caption = "Detection against generation, for the detectors that do both"
+    digest = _digest(rows[rows["detector"].isin(list(means))])
     return [Plot(f"{_start(dataset)}both-sides.png", caption, dataset, "", digest, draw)]
 
 

@@ -176,8 +176,8 @@ def diagnostics(summary: Summary) -> Table:
 
 def environments(summary: Summary) -> Table:
     """Return the versions and processors that the results come from."""
-    found = pd.DataFrame([result.environment for result in summary.results]).drop_duplicates()
-    rows = [[DASH if pd.isna(value) else str(value) for value in row] for row in found.astype(object).to_numpy()]
+    found = pd.DataFrame([result.environment for result in summary.results], dtype=object).drop_duplicates()
+    rows = [[DASH if pd.isna(value) else str(value) for value in row] for row in found.to_numpy()]
     return Table(list(map(str, found.columns)), rows)
 
 

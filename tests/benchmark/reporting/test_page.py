@@ -245,6 +245,7 @@ def test_words_on_what_is_not_significant() -> None:
         ["- `ae` is not significantly better than `vae`."],
         ["- `vae` is not significantly better than `ae`."],
     )
+    assert "correction for 1 pair, at" in page_of(row("ae", places), row("mean", worse))
     page = page_of(row("ae", [0.9] * 3), row("vae", [0.8] * 3))
     assert "3 splits are too few to tell for 2 detectors" in page
     assert "more than chance" not in page_of(row("ae", [0.9] * 3))
