@@ -40,6 +40,9 @@ if TYPE_CHECKING:  # for editors and type checkers; a detector that is not named
     from oodbench.detectors.ppca import PPCA as PPCA
     from oodbench.detectors.vae import VAE as VAE
 
+FAMILIES = ("pyod",)
+"""Files in here that make detectors on demand: users type ``pyod:NAME``."""
+
 _OF_BASE = ("Detector", "DetectorError", "FitDivergedError", "Monitor", "check_images", "register", "register_family")
 
 
@@ -65,4 +68,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted(_homes())
+    return sorted({*globals(), *_homes()})
