@@ -43,8 +43,8 @@ def test_the_ranks_are_of_the_datasets_that_were_run(tmp_path: Path) -> None:
 
 
 def test_values_may_be_joined_and_names_match_whatever_their_case(tmp_path: Path) -> None:
-    done("run", "--dataset", "Digits", "--class", "3,4", "--detector", "Mean,KNN", "--seed", "0,1", "--out", tmp_path)
-    assert trials(tmp_path) == {f"digits {label} {name} seed 0" for label in (3, 4) for name in ("mean", "knn")}
+    done("run", "--dataset", "Digits", "--class", "3,4", "--detector", "Mean,COMPLEXITY", "--seed", "0,1", "--out", tmp_path)
+    assert trials(tmp_path) == {f"digits {label} {name} seed 0" for label in (3, 4) for name in ("mean", "complexity")}
 
 
 def test_a_file_stands_for_the_detectors_that_it_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
