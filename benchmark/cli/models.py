@@ -14,7 +14,9 @@ from oodbench.benchmark.errors import UsageError
 
 def sample(
     context: typer.Context,
-    detector: Annotated[str, typer.Argument(metavar="DETECTOR", help="A detector that has been run, or its Python file.")],
+    detector: Annotated[
+        str, typer.Argument(metavar="DETECTOR", help="A detector that has been run, or its Python file.")
+    ],
     dataset: Annotated[str, typer.Option(metavar="NAME", help="Dataset.")],
     class_: ClassName,
     n: Annotated[int, typer.Option("-n", metavar="N", min=1, help="How many images.")] = 64,

@@ -107,7 +107,7 @@ def run(
     from oodbench.benchmark.running.processes import start_server
 
     store, plugins, display = Store.at(out, protocol), chosen.plugins, make_display(terminal())
-    where = f"results: {store.results}, run folders: {store.runs}"
+    begins = f"Writing to {store.leaderboard} (results, leaderboard) and {store.runs} (run folders)."
     selection = Selection(
         detectors=tuple(chosen.detectors),
         datasets=tuple(chosen.datasets),
@@ -121,7 +121,7 @@ def run(
     count = 0
     failed: Sequence[TrialResult] = []
     if trials is not None:
-        say(f"Writing to {where}.")
+        say(begins)
         display.begin(len(trials), 0, 0, 0)
     else:
         if scheduler is None and (anew or set_ or has_gaps(selection, plugins, store)):
@@ -129,7 +129,7 @@ def run(
         with interruption_held_back():  # torch takes it, while it is imported, for a sign that there is no NumPy
             from oodbench.benchmark.running import engine
         trials = plan(plugins, **vars(selection))
-        say(f"Writing to {where}.")
+        say(begins)
         for broken in plugins.broken:
             say(f"Left out: {broken.source}: {broken.cause}", style="yellow")
         summary = engine.run(
@@ -152,7 +152,7 @@ def run(
     page = write_leaderboard(store, 1 if scheduler else jobs or os.cpu_count() or 1)
     show_ranks(store, {trial.dataset for trial in trials})
     show_failures(failed, count)
-    say(f"Leaderboard: {page}, {where}.")
+    say(f"Leaderboard: {page}, results: {store.results}, run folders: {store.runs}")
     if failed or any(broken.source.startswith("file ") for broken in plugins.broken):
         raise typer.Exit(1)
 
