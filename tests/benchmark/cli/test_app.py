@@ -33,7 +33,10 @@ ERRORS = [
     (["run", "--dataset", "digits", "--seeds", "2", "--seed", "1"], "give only one of them"),
     (["run", "--dataset", "digits", "--seed", "1,x"], "--seed x: a seed is a whole number from 0 up"),
     (["run", "--dataset", "digits", "--jobs", "0"], "Invalid value for '--jobs'"),
-    (["run", "--all", "--dataset", "digits"], "--all is every detector on MNIST and CIFAR-10, all classes: leave it out"),
+    (
+        ["run", "--all", "--dataset", "digits"],
+        "--all is every detector on MNIST and CIFAR-10, all classes: leave it out",
+    ),
     (["run", "--dataset", "digits", "--trace", "--results-only"], "leave out --trace, or --results-only"),
     (["run", "--dataset", "digits", "--together", "--trace"], "--together goes with neither --trace nor --scheduler"),
     (["run", "--dataset", "digits", "--together", "--scheduler", "local:2"], "--together goes with neither --trace"),

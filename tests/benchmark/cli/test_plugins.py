@@ -24,9 +24,9 @@ def test_list_as_json() -> None:
     assert by_name["vae"]["samples"] is True
     assert by_name["knn"]["samples"] is False
     assert by_name["test-mean"]["source"] == f"file {PLUGIN}"
-    assert {"name": "digits", "classes": 10}.items() <= {
-        entry["name"]: entry for entry in found["datasets"]
-    }["digits"].items()
+    assert {"name": "digits", "classes": 10}.items() <= {entry["name"]: entry for entry in found["datasets"]}[
+        "digits"
+    ].items()
 
 
 def test_a_file_is_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
