@@ -14,7 +14,9 @@ from oodbench.benchmark.errors import UsageError
 
 def sample(
     context: typer.Context,
-    detector: Annotated[str, typer.Argument(help="A detector that has been run, or the Python file that holds it.")],
+    detector: Annotated[
+        str, typer.Argument(metavar="DETECTOR", help="A detector that has been run, or its Python file.")
+    ],
     dataset: Annotated[str, typer.Option(metavar="NAME", help="Dataset.")],
     class_: ClassName,
     n: Annotated[int, typer.Option("-n", metavar="N", min=1, help="How many images.")] = 64,
@@ -53,7 +55,7 @@ def sample(
 
 def score(
     run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, with a stored model.")],
-    images: Annotated[list[Path], typer.Argument(help="Image files, and folders of them.")],
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGES", help="Image files, and folders of them.")],
     output: Annotated[
         Path | None, typer.Option(metavar="FILE", help="CSV to write, in place of the table here.")
     ] = None,

@@ -79,7 +79,7 @@ def diff(
 
 def show(
     context: typer.Context,
-    dataset: Annotated[str, typer.Argument(help="A dataset.")],
+    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="A dataset.")],
     class_: Annotated[str, typer.Argument(metavar="CLASS", help="A normal class, by name or number.")],
     protocol: ProtocolName = "deep-svdd",
     out: Out = None,

@@ -14,7 +14,7 @@ Dataset = Annotated[str, typer.Option(metavar="NAME", help="Dataset.")]
 
 
 def tune(
-    detector: Annotated[str, typer.Argument(help="A detector.")],
+    detector: Annotated[str, typer.Argument(metavar="DETECTOR", help="A detector, or its Python file.")],
     dataset: Dataset,
     trials: Annotated[
         int, typer.Option(metavar="N", min=1, help="How many settings, those of earlier calls included.")
@@ -62,7 +62,7 @@ def tune(
 
 
 def ablation(
-    detector: Annotated[list[str], typer.Argument(help="Detectors.")],
+    detector: Annotated[list[str], typer.Argument(metavar="DETECTOR", help="Detectors, or Python files.")],
     dataset: Dataset,
     seeds: Annotated[int, typer.Option(metavar="N", min=1, help="How many seeds, from 0 up.")] = 1,
     jobs: Jobs = None,

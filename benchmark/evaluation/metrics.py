@@ -41,7 +41,7 @@ def detection_metrics(scores: NDArray[np.float32], is_ood: NDArray[np.bool_]) ->
     false_positive_rate, true_positive_rate, _ = roc_curve(is_ood, scores, drop_intermediate=False)
     return {
         "auroc": float(roc_auc_score(is_ood, scores)),
-        "aupr_out": float(average_precision_score(is_ood, scores)),
-        "aupr_in": float(average_precision_score(~is_ood, -scores)),
+        "aupr_out": min(float(average_precision_score(is_ood, scores)), 1.0),  # rounding can exceed 1
+        "aupr_in": min(float(average_precision_score(~is_ood, -scores)), 1.0),
         "fpr95": float(false_positive_rate[np.argmax(true_positive_rate >= 0.95)]),
     }

@@ -176,14 +176,14 @@ def evaluate(
     loaded = split if isinstance(split, LoadedSplit) else None
     if seed is None:
         seed = loaded.seed if loaded else 0
-    fitted = detector if isinstance(detector, Detector) else _made(detector, seed)
+    made = detector if isinstance(detector, Detector) else _made(detector, seed)
     reference = None
     if loaded is not None:
 
         def reference() -> Any:
             return reference_of(loaded.dataset, loaded.normal_class, lambda: loaded, protocol=loaded.protocol)
 
-    return measure(fitted, split, seed=seed, reference=reference, trace=trace)
+    return measure(made, split, seed=seed, reference=reference, trace=trace)
 
 
 def run(

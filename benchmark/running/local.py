@@ -115,7 +115,8 @@ class LocalWorkers(Workers):
         for future in [future for future in self._waiting if future.running() or future.done()]:
             yield self._waiting.pop(future), 0, 1
         for number, step, steps in self._table.changes():
-            yield self._jobs[number], step, steps
+            if step:
+                yield self._jobs[number], step, steps
 
     def warnings(self) -> list[str]:
         """Return what the datasets have to say, once."""

@@ -263,24 +263,14 @@ def worker_pool(size: int) -> Iterator[WorkerPool]:
         pool.end()
 
 
-def parallel_map(jobs: int) -> Callable[..., Iterator[Any]]:
-    """Return a function to use in place of `map`: it makes calls in `jobs` processes, and yields results in order.
+@contextmanager
+def parallel_map(jobs: int) -> Iterator[Callable[..., Iterator[Any]]]:
+    """Open a pool of `jobs` workers, and yield a function to use in place of `map`; with one job, `map` itself.
 
-    A single call, or any with one job, is made in this process. What is called must be importable by workers.
-
-    Raises
-    ------
-    WorkerLostError
-        By the returned iterator: a worker died of a call every time.
+    What it calls must be importable by workers. Its results come in order, and raise what `WorkerPool.map` raises.
     """
-
-    def mapped(function: Callable[..., T], /, *iterables: Iterable[Any]) -> Iterator[T]:
-        calls = list(zip(*iterables, strict=False))
-        size = min(jobs, len(calls))
-        if size < 2:
-            yield from (function(*args) for args in calls)
-            return
-        with worker_pool(size) as pool:
-            yield from pool.map(function, *zip(*calls, strict=True))
-
-    return mapped
+    if jobs == 1:
+        yield map
+        return
+    with worker_pool(jobs) as pool:
+        yield pool.map

@@ -125,7 +125,7 @@ def _run(job: Job, report: Report) -> TrialResult:
         trace=job.options.trace,
         gallery=job.options.keep,
     )
-    result = job.result(device, status="done", **dict(evaluation.measures()))
+    result = job.result(device, status="done", **evaluation.measures().model_dump())
     if trained is not None:
         result = result.model_copy(
             update={

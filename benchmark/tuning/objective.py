@@ -16,9 +16,10 @@ from sklearn.metrics import roc_auc_score
 
 from oodbench.benchmark.plugins import Plugins
 from oodbench.benchmark.results.store import Store
+from oodbench.benchmark.running.arrays import shared_arrays, shared_part
 from oodbench.benchmark.running.device import choose_device
-from oodbench.benchmark.running.interruption import interruption_held_back, result_of
-from oodbench.benchmark.running.workers import plugins_of, shared_arrays, shared_part, worker_pool
+from oodbench.benchmark.running.pool import worker_pool
+from oodbench.benchmark.running.worker import plugins_of
 from oodbench.benchmark.trials import Trial, make_detector
 from oodbench.datasets.base import Dataset
 from oodbench.datasets.components.split import as_float, selection_split
@@ -150,13 +151,6 @@ def judging(
             changes = tuple(sorted(settings.items()))
             trials = [Trial(dataset.name, detector.name, label, seed, changes) for label in dataset.normal_classes()]
             questions = [Question(trial, plugins.files, arrays, device, tuple(rescored)) for trial in trials]
-            with interruption_held_back():
-                futures = [pool.submit(judge_by_class, question) for question in questions]
-            try:
-                for future in futures:
-                    yield result_of(future)
-            finally:
-                for future in futures:
-                    future.cancel()
+            return pool.map(judge_by_class, questions)
 
         yield judge

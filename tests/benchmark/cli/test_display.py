@@ -31,7 +31,7 @@ def test_lines() -> None:
     display.begin(12, 10, 1, 2)
     display.progress(TRIAL, 0, 1)
     display.finished(TRIAL, result())
-    display.finished(Trial("mnist", "ae", 3, 0), result(status="failed", error="boom [x]"))
+    display.finished(Trial("mnist", "ae", 3, 0), result(status="failed", error="boom\n  [x]"))
     lines = text(out).splitlines()
     assert lines[0] == (
         "12 trials: 2 done already, 10 to run (1 of them stale: stored by other code or settings), 2 at a time."

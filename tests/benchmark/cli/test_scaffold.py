@@ -40,7 +40,7 @@ def test_a_file_is_checked_and_run_by_the_two_commands_that_are_printed(
     results = Store.at(Path("my-results")).read_all()
     assert len(results) == 2
     assert min(result.auroc for result in results) > 0.9
-    assert "2/10" in line
+    assert "(2 of 10)" in line
 
 
 @pytest.mark.parametrize(

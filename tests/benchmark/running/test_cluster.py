@@ -10,23 +10,24 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from oodbench.benchmark.cli.display import Display
 from oodbench.benchmark.errors import RunError, UsageError
 from oodbench.benchmark.plugins import Plugins
+from oodbench.benchmark.results.identity import Identity, identity_of
 from oodbench.benchmark.results.store import Store
-from oodbench.benchmark.running.backend import Order, WorkerLostError
-from oodbench.benchmark.running.cluster import ClientExecutor, ClusterSession, Delivery, folder_of, pack, unpack
-from oodbench.benchmark.running.trial import Options
+from oodbench.benchmark.running.cluster import ClusterWorkers
+from oodbench.benchmark.running.cluster_worker import clear, folder_of, pack, run_here, unpack
+from oodbench.benchmark.running.job import Job, Options
+from oodbench.benchmark.running.listener import Display
 from oodbench.benchmark.trials import Trial
-from tests.benchmark.running.test_engine import run, scores, wait_for
+from tests.benchmark.running.test_engine import run, scores, stored, wait_for
 
 pytest.importorskip("distributed")
 from distributed.comm.core import CommClosedError
@@ -101,7 +102,7 @@ class Watch(Display):
         self.said: list[str] = []
         self.when_begun = when_begun
 
-    def remark(self, text: str) -> None:
+    def warn(self, text: str) -> None:
         self.said.append(text)
 
     def progress(self, trial: Trial, step: int, steps: int) -> None:
@@ -144,11 +145,9 @@ def test_a_worker_killed_in_the_midst_costs_nothing(with_plugin: Plugins, tmp_pa
     assert not left
     run(trials, with_plugin, tmp_path / "here")
     for trial in trials:
-        here, away = (Store.at(tmp_path / place).read(trial) for place in ("here", "away"))
-        assert here is not None
-        assert away is not None
+        here, away = (stored(tmp_path / place, trial) for place in ("here", "away"))
         for key in ("auroc", "fpr95", "fingerprint", "hyperparameters", "frechet", "threshold", "label", "classes"):
-            assert here.get(key) == away.get(key), key
+            assert str(getattr(here, key)) == str(getattr(away, key)), key
         assert np.array_equal(scores(tmp_path / "here", trial), scores(tmp_path / "away", trial))
         folders = [Store.at(tmp_path / place).run_folder(trial) for place in ("here", "away")]
         assert {path.name for path in folders[0].iterdir()} == {path.name for path in folders[1].iterdir()}
@@ -165,11 +164,11 @@ def test_workers_fetch_datasets_and_report_as_they_go(cluster: Cluster, with_plu
 
 
 def test_what_a_dataset_has_to_say_is_said_once(cluster: Cluster, with_plugin: Plugins, tmp_path: Path) -> None:
-    remark = "test-fetched: one file cannot be read as an image and is left out."
+    warning = "test-fetched: one file cannot be read as an image and is left out."
     away, here = Watch(), Watch()
     run([patient(0), patient(1)], with_plugin, tmp_path / "away", scheduler=cluster.address, display=away)
     run([patient(0), patient(1)], with_plugin, tmp_path / "here", display=here)
-    assert away.said == here.said == [remark]
+    assert away.said == here.said == [warning]
 
 
 def test_results_only(cluster: Cluster, with_plugin: Plugins, tmp_path: Path) -> None:
@@ -186,8 +185,8 @@ def test_results_only(cluster: Cluster, with_plugin: Plugins, tmp_path: Path) ->
 def test_failures_of_trials_come_back_with_their_cause(cluster: Cluster, plugins: Plugins, tmp_path: Path) -> None:
     trial = Trial("digits", "ae", 0, 0, (("epochs", 3), ("learning_rate", 1e30)))
     (failed,) = run([trial], plugins, tmp_path, scheduler=cluster.address).failed
-    assert "training diverged" in failed["error"]
-    assert "FitDivergedError" in failed["traceback"]
+    assert "training diverged" in (failed.error or "")
+    assert "FitDivergedError" in (failed.traceback or "")
 
 
 def test_data_that_a_worker_cannot_have(cluster: Cluster, with_plugin: Plugins, tmp_path: Path) -> None:
@@ -196,7 +195,7 @@ def test_data_that_a_worker_cannot_have(cluster: Cluster, with_plugin: Plugins, 
     (cluster.data / "no-network").touch()
     (failed,) = run([patient(0)], with_plugin, tmp_path, scheduler=cluster.address).failed
     (cluster.data / "no-network").unlink()
-    assert "fetched.txt could not be fetched" in failed["error"]
+    assert "fetched.txt could not be fetched" in (failed.error or "")
 
 
 def test_a_connection_that_drops_costs_only_its_running_trials(
@@ -227,8 +226,8 @@ def test_a_trial_that_kills_every_worker_is_a_failure(with_plugin: Plugins, tmp_
         summary = run(trials, with_plugin, tmp_path / "out", scheduler=cluster.address)
     (failed,) = summary.failed
     assert summary.done == 2
-    assert "every worker that tried it died" in failed["error"]
-    assert failed["changes"] == {"dies": True}
+    assert "every worker that tried it died" in (failed.error or "")
+    assert failed.changes == {"dies": True}
 
 
 def test_the_scheduler_dies(with_plugin: Plugins, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -238,7 +237,7 @@ def test_the_scheduler_dies(with_plugin: Plugins, tmp_path: Path, monkeypatch: p
         watch = Watch(lambda trial: cluster.scheduler.kill() if trial == trials[1] else None)
         with pytest.raises(RunError, match="The scheduler is gone"):
             run(trials, with_plugin, tmp_path / "out", scheduler=cluster.address, display=watch)
-    assert [result["normal_class"] for result in Store.at(tmp_path / "out").read_all()] == [0]
+    assert [result.normal_class for result in Store.at(tmp_path / "out").read_all()] == [0]
 
 
 def test_workers_with_several_threads_run_a_trial_at_a_time(with_plugin: Plugins, tmp_path: Path) -> None:
@@ -297,65 +296,73 @@ def test_jobs_are_for_this_machine(plugins: Plugins, tmp_path: Path) -> None:
         run([Trial("digits", "mean", 0, 0)], plugins, tmp_path, scheduler="local:1", jobs=2)
 
 
-class Nobody:
-    """Stands where the client would."""
-
-    def subscribe_topic(self, topic: str, handler: object) -> None:
-        pass
-
-
-def test_results_of_other_code_are_refused(plugins: Plugins, tmp_path: Path) -> None:
-    trial, store = Trial("digits", "mean", 0, 0), Store.at(tmp_path / "away")
-    run([trial], plugins, tmp_path / "here")
-    result = Store.at(tmp_path / "here").read(trial)
-    assert result is not None
-    order = Order(plugins, store, tmp_path, Options("cpu"), since=0.0)
-    session = ClusterSession(order, Nobody(), [trial], away=True)  # type: ignore[arg-type]
-    future: Future[Delivery] = Future()
-    future.set_result(Delivery({**result, "fingerprint": "of other code"}, None))
-    refused = session.outcome(trial, future)
-    assert refused["status"] == "failed"
-    assert "its worker has another fingerprint than here: install the same oodbench" in refused["error"]
-    assert store.read(trial) == refused
+def job_of(trial: Trial, plugins: Plugins, folder: Path) -> Job:
+    return Job(
+        number=0,
+        trial=trial,
+        identity=identity_of(trial, plugins),
+        class_name="0",
+        classes=10,
+        can_sample=True,
+        command="bench run",
+        store=Store.at(folder),
+        data=folder,
+        options=Options("cpu"),
+    )
 
 
-def test_a_worker_without_oodbench(plugins: Plugins, tmp_path: Path) -> None:
-    trial = Trial("digits", "mean", 0, 0)
-    order = Order(plugins, Store.at(tmp_path), tmp_path, Options("cpu"), since=0.0)
-    session = ClusterSession(order, Nobody(), [trial], away=True)  # type: ignore[arg-type]
-    future: Future[Delivery] = Future()
-    future.set_exception(ModuleNotFoundError("No module named 'oodbench'"))
-    with pytest.raises(RunError, match=r"No module named 'oodbench'.*: install the same oodbench"):
-        session.outcome(trial, future)
+def test_other_code_is_refused(plugins: Plugins, tmp_path: Path) -> None:
+    job = job_of(Trial("digits", "mean", 0, 0), plugins, tmp_path)
+    other = Identity("of other code", "2", job.identity.classifier, job.identity.hyperparameters)
+    answer = run_here(replace(job, identity=other), "run-of-a-test", (), away=True)
+    clear("run-of-a-test")
+    assert answer.result.status == "failed"
+    assert answer.result.error == (
+        "its worker has another data_version, fingerprint than here: install the same oodbench and data there"
+    )
 
 
 class Lost:
-    """Stands where a future of Dask's would, whose connection drops while the result is fetched."""
+    """Stands where a future of Dask's would, whose result cannot be had."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
 
     def add_done_callback(self, callback: Callable[[Any], None]) -> None:
         callback(self)
 
     def result(self) -> None:
-        raise CommClosedError("closed")
+        raise self.error
 
 
 class Broken:
-    """Stands where the client would, before it has another connection."""
+    """Stands where the client would; `submitted` counts."""
 
     status = "running"
 
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+        self.submitted = 0
+
     def submit(self, *_: Any, **__: Any) -> Lost:
-        return Lost()
+        self.submitted += 1
+        return Lost(self.error)
+
+
+def test_a_worker_without_oodbench(plugins: Plugins, tmp_path: Path) -> None:
+    job, client = job_of(Trial("digits", "mean", 0, 0), plugins, tmp_path), Broken(ModuleNotFoundError("No oodbench"))
+    workers = ClusterWorkers(client, [job], away=True)  # type: ignore[arg-type]
+    workers.submit(job)
+    with pytest.raises(RunError, match=r"No oodbench.*: install the same oodbench"):
+        workers.outcomes()
 
 
 def test_a_connection_that_drops_while_a_result_is_fetched(plugins: Plugins, tmp_path: Path) -> None:
-    trial = Trial("digits", "mean", 0, 0)
-    order = Order(plugins, Store.at(tmp_path), tmp_path, Options("cpu"), since=0.0)
-    session = ClusterSession(order, Broken(), [trial], away=True)  # type: ignore[arg-type]
-    future = session.submit(ClientExecutor(Broken()), trial)  # type: ignore[arg-type]
-    with pytest.raises(WorkerLostError) as lost:
-        session.outcome(trial, future)
-    assert not lost.value.begun
+    job, client = job_of(Trial("digits", "mean", 0, 0), plugins, tmp_path), Broken(CommClosedError("closed"))
+    workers = ClusterWorkers(client, [job], away=True)  # type: ignore[arg-type]
+    workers.submit(job)
+    assert workers.outcomes() == []
+    assert client.submitted == 2, "it is handed in again"
 
 
 def test_what_is_wrong_with_a_worker_fails_its_trial_only(
@@ -369,14 +376,14 @@ def test_what_is_wrong_with_a_worker_fails_its_trial_only(
     summary = run(trials, plugins, tmp_path / "out", scheduler=cluster.address)
     (failed,) = summary.failed
     assert summary.done == 2
-    assert "beside.txt" in failed["error"]
-    assert f"on {platform.node()}" in failed["error"]
+    assert "beside.txt" in (failed.error or "")
+    assert f"on {platform.node()}" in (failed.error or "")
     (tmp_path / "unmade.py").write_text(f"{IMPORTS}{CLASS.replace('k=1', 'k')}", encoding="utf-8")
     plugins = Plugins.load([PLUGIN, tmp_path / "unmade.py"])
     summary = run(trials, plugins, tmp_path / "out", scheduler=cluster.address)
     (failed,) = summary.failed
     assert summary.done == 1
-    assert "missing 1 required" in failed["error"]
+    assert "missing 1 required" in (failed.error or "")
 
 
 IMPORTS = """

@@ -18,15 +18,16 @@ from numpy.typing import NDArray
 from typer.testing import CliRunner
 
 from oodbench.benchmark.cli.app import app
-from oodbench.benchmark.cli.display import Display
 from oodbench.benchmark.errors import UsageError
-from oodbench.benchmark.evaluation.classifier import digest_of
-from oodbench.benchmark.evaluation.generation import generation_metrics, yardstick_of
-from oodbench.benchmark.evaluation.metrics import GENERATION
+from oodbench.benchmark.evaluation.classifier import classifier_of, digest_of
+from oodbench.benchmark.evaluation.generation import RealFeatures, generation_metrics
+from oodbench.benchmark.evaluation.measures import GENERATION
 from oodbench.benchmark.files import PARTIAL
 from oodbench.benchmark.plugins import Plugins
+from oodbench.benchmark.results.result import TrialResult
 from oodbench.benchmark.results.store import Store
-from oodbench.benchmark.running import engine, workers
+from oodbench.benchmark.running import engine, pool
+from oodbench.benchmark.running.listener import Display
 from oodbench.benchmark.trials import Trial
 from oodbench.datasets import DatasetError, as_float, one_vs_rest
 from oodbench.datasets.components.split import memae_split
@@ -44,9 +45,15 @@ def run(trials: list[Trial], plugins: Plugins, folder: Path, **more: object) -> 
     return engine.run(trials, plugins, Store.at(folder), data=folder, **more)  # type: ignore[arg-type]
 
 
+def stored(folder: Path, trial: Trial) -> TrialResult:
+    result = Store.at(folder).read(trial)
+    assert result is not None
+    return result
+
+
 def scores(folder: Path, trial: Trial) -> NDArray[np.float32]:
-    with np.load(Store.at(folder).run_folder(trial) / "scores.npz") as stored:
-        return np.array(stored["score"])
+    with np.load(Store.at(folder).run_folder(trial) / "scores.npz") as file:
+        return np.array(file["score"])
 
 
 class Steps(Display):
@@ -64,32 +71,32 @@ def test_a_trial_leaves_a_result_and_a_run_folder(plugins: Plugins, tmp_path: Pa
     assert (trial, 0, 1) in steps.seen
     assert (trial, 3, 3) in steps.seen
     store = Store.at(tmp_path)
-    result = store.read(trial)
-    assert result is not None
-    assert result["status"] == "done"
-    assert result["hyperparameters"]["epochs"] == 3
-    assert result["hyperparameters"]["latent_size"] is not None
-    assert result["environment"]["threads"] == 1
-    assert result["peak_memory_mb"] > 50
-    assert {"dead_queries", "active_units", "reconstruction_variance"} <= set(result["health"])
-    assert result["classifier"] == digest_of("digits")
-    assert all(np.isfinite(result[measure]) for measure in GENERATION)
-    assert result["controls"]["noise"]["frechet"] > result["controls"]["replay"]["frechet"]
+    result = stored(tmp_path, trial)
+    assert result.status == "done"
+    assert result.hyperparameters["epochs"] == 3
+    assert result.hyperparameters["latent_size"] is not None
+    assert result.environment["threads"] == 1
+    assert result.peak_memory_mb > 50
+    assert {"dead_queries", "active_units", "reconstruction_variance"} <= set(result.diagnostics)
+    assert result.classifier == digest_of(plugins.datasets["digits"])
+    assert all(np.isfinite(getattr(result, measure)) for measure in GENERATION)
+    assert result.controls["noise"].frechet > result.controls["replay"].frechet
     folder = store.run_folder(trial)
     dataset = plugins.datasets["digits"](tmp_path)
     split = one_vs_rest(dataset.load("train"), dataset.load("test"), 3)
-    yardstick = yardstick_of("digits", split, 3)
-    assert yardstick is not None
+    classifier = classifier_of(type(dataset))
+    assert classifier is not None
     drawn = plugins.detectors["memvae"].load(folder).sample(64, generator=torch.Generator().manual_seed(0))
-    measured = yardstick.classifier.look(drawn[: (~split.is_ood).sum()])  # as many as normal test images: 55
-    expected = generation_metrics(*measured, yardstick.reference)
-    assert {measure: result[measure] for measure in GENERATION} == pytest.approx(expected, rel=1e-4)
+    features = classifier.features(drawn[: (~split.is_ood).sum()])  # as many as normal test images: 55
+    real = RealFeatures.of(split, classifier, 3)
+    expected = generation_metrics(features, classifier.probabilities(features), real)
+    assert {measure: getattr(result, measure) for measure in GENERATION} == pytest.approx(expected, rel=1e-4)
     assert {path.name for path in folder.iterdir()} == {
         *("model.json", "model.safetensors", "model_card.json", "scores.npz", "history.csv", "samples.npy"),
         *("roc.png", "scores.png", "history.png", "reconstructions.png", "extremes.png", "samples.png"),
         *("nearest.png", "doubtful.png"),
     }
-    assert len(scores(tmp_path, trial)) == result["test_images"] == 540
+    assert len(scores(tmp_path, trial)) == result.test_images == 540
     assert list(pd.read_csv(folder / "history.csv")["step"]) == [1, 2, 3]
     assert not list(tmp_path.rglob(f"{PARTIAL}*"))
 
@@ -108,18 +115,25 @@ def test_what_is_done_is_not_done_again_unless_forced(plugins: Plugins, tmp_path
     assert Store.at(tmp_path).result_path(trials[1]).stat().st_mtime_ns == other
 
 
-@pytest.mark.parametrize("key", ["fingerprint", "hyperparameters", "classifier", "protocol"])
-def test_a_stale_result_is_computed_again(plugins: Plugins, tmp_path: Path, key: str) -> None:
-    trial = Trial("digits", "ae", 0, 0, QUICK)
+@pytest.mark.parametrize(
+    ("key", "other"),
+    [
+        ("fingerprint", "of other code"),
+        ("hyperparameters", {"epochs": 4}),
+        ("classifier", "another"),
+        ("data_version", "2"),
+        ("protocol", "memae"),
+        ("auroc", "no number"),  # the file is damaged
+    ],
+)
+def test_a_stale_or_damaged_result_is_computed_again(plugins: Plugins, tmp_path: Path, key: str, other: object) -> None:
+    trial = Trial("digits", "mean", 0, 0)
     run([trial], plugins, tmp_path)
-    store = Store.at(tmp_path)
-    fresh = store.read(trial)
-    assert fresh is not None
-    store.write(trial, {**fresh, key: "of other code"})
+    fresh, path = stored(tmp_path, trial), Store.at(tmp_path).result_path(trial)
+    path.write_text(json.dumps({**json.loads(path.read_text()), key: other}))
     assert run([trial], plugins, tmp_path).done == 1
-    again = store.read(trial)
-    assert again is not None
-    assert again[key] == fresh[key]
+    assert getattr(stored(tmp_path, trial), key) == getattr(fresh, key)
+    assert run([trial], plugins, tmp_path).done == 0
 
 
 def test_same_scores_alone_beside_others_and_again(plugins: Plugins, tmp_path: Path) -> None:
@@ -142,24 +156,24 @@ def test_trace_is_kept_and_changes_nothing(plugins: Plugins, tmp_path: Path) -> 
         *("trace.csv", "trace.png", "epoch-001.png", "epoch-002.png", "epoch-003.png")
     }
     rows = pd.read_csv(folder / "trace.csv")
-    result = Store.at(tmp_path).read(trial)
-    assert result is not None
-    assert rows["auroc"].iloc[-1] == pytest.approx(result["auroc"])
+    result = stored(tmp_path, trial)
+    assert rows["auroc"].iloc[-1] == pytest.approx(result.auroc)
     best = rows.sort_values("auroc", ascending=False, kind="stable").iloc[0]
     expected = {"auroc": best["auroc"], "epoch": best["step"], "last": rows["auroc"].iloc[-1]}
-    assert result["oracle"] == pytest.approx(expected)
+    assert result.oracle is not None
+    assert result.oracle.model_dump() == pytest.approx(expected)
     assert {"error_train", "error_test_normal", "error_test_ood"} <= set(rows.columns)
     assert run([trial], plugins, tmp_path, trace=True).done == 0
     shutil.rmtree(Store.at(tmp_path).runs)  # as in a clone, which has the results alone
     assert run([trial], plugins, tmp_path, trace=True).done == 0
     assert run([trial], plugins, tmp_path, force=True).done == 1
-    assert "oracle" not in (Store.at(tmp_path).read(trial) or {"oracle": "no result"})
+    assert stored(tmp_path, trial).oracle is None
 
 
 def test_what_has_no_epochs_has_no_oracle_epoch(plugins: Plugins, tmp_path: Path) -> None:
     trial = Trial("digits", "mean", 2, 0)
     assert run([trial], plugins, tmp_path, trace=True).failed == []
-    assert "oracle" not in (Store.at(tmp_path).read(trial) or {"oracle": "no result"})
+    assert stored(tmp_path, trial).oracle is None
 
 
 def test_a_failure_is_recorded_with_its_cause_and_the_others_go_on(with_tests: Plugins, tmp_path: Path) -> None:
@@ -169,19 +183,16 @@ def test_a_failure_is_recorded_with_its_cause_and_the_others_go_on(with_tests: P
     summary = run([*trials, diverging], with_tests, tmp_path)
     assert summary.done == 6
     store = Store.at(tmp_path)
-    causes = {result["detector"]: result["error"] for result in summary.failed}
+    causes = {result.detector: result.error or "" for result in summary.failed}
     assert causes["test-raises"] == "RuntimeError: this detector\nalways raises"
     assert "NaN" in causes["test-nan"]
     assert "score gave shape (540, 1) for 540 images" in causes["test-shape"]
     assert "sample gave values that are NaN" in causes["test-samples"]
     assert "training diverged" in causes["ae"]
-    mean = store.read(trials[1])
-    assert mean is not None
-    assert mean["status"] == "done"
-    assert mean["auroc"] > 0.9
-    stored = store.read(trials[0])
-    assert stored is not None
-    assert "plugin_for_tests.py" in stored["traceback"]
+    mean = stored(tmp_path, trials[1])
+    assert mean.status == "done"
+    assert mean.auroc > 0.9
+    assert "plugin_for_tests.py" in (stored(tmp_path, trials[0]).traceback or "")
     assert not store.run_folder(trials[0]).exists()
     assert run(trials, with_tests, tmp_path).done == 4  # what failed is tried again, what is done is not
 
@@ -198,25 +209,24 @@ def test_a_trial_whose_process_always_dies_is_a_failure(with_tests: Plugins, tmp
     summary = run(trials, with_tests, tmp_path, jobs=1)
     assert summary.done == 4
     (failed,) = summary.failed
-    assert "its process died 2 times" in failed["error"]
-    assert Store.at(tmp_path).read(trials[0])["status"] == "failed"  # type: ignore[index]
+    assert "its process died 2 times" in (failed.error or "")
+    assert stored(tmp_path, trials[0]).status == "failed"
 
 
 def test_a_trial_that_kills_its_process_takes_no_other_with_it(with_tests: Plugins, tmp_path: Path) -> None:
-    """Its neighbour in the other process is tried again alone, and so is it."""
     trials = [Trial("digits", "test-dies", 0, 0), Trial("digits", "test-slow", 0, 0, (("seconds", 2.0),))]
     summary = run(trials, with_tests, tmp_path, jobs=2)
     assert summary.done == 2
-    assert [result["detector"] for result in summary.failed] == ["test-dies"]
+    assert [result.detector for result in summary.failed] == ["test-dies"]
 
 
 def test_workers_that_cannot_even_start_are_a_failure(
     plugins: Plugins, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(workers, "initialise", os.abort)
+    monkeypatch.setattr(pool, "serve", os.abort)
     summary = run([Trial("digits", "ae", k, 0, QUICK) for k in (0, 1)], plugins, tmp_path, jobs=1)
     assert len(summary.failed) == 2
-    assert "its process died 2 times" in summary.failed[0]["error"]
+    assert "its process died 2 times" in (summary.failed[0].error or "")
 
 
 def command(folder: Path, *more: str) -> list[str]:
@@ -280,11 +290,9 @@ def test_trained_together(plugins: Plugins, tmp_path: Path) -> None:
     assert (trials[0], 3, 3) in steps.seen
     run(trials, plugins, tmp_path / "alone")
     for trial in trials:
-        together, alone = (Store.at(tmp_path / place).read(trial) for place in ("together", "alone"))
-        assert together is not None
-        assert alone is not None
-        assert together["environment"].get("trained_together") == (3 if trial.detector == "ae" else None)
-        assert together["auroc"] == pytest.approx(alone["auroc"], abs=1e-4)
+        together, alone = (stored(tmp_path / place, trial) for place in ("together", "alone"))
+        assert together.environment.get("trained_together") == (3 if trial.detector == "ae" else None)
+        assert together.auroc == pytest.approx(alone.auroc, abs=1e-4)
         folders = [Store.at(tmp_path / place).run_folder(trial) for place in ("together", "alone")]
         assert {path.name for path in folders[0].iterdir()} == {path.name for path in folders[1].iterdir()}
     histories = [
@@ -302,7 +310,7 @@ def test_missing_data_stops_before_anything_runs(
     monkeypatch.setattr("torchvision.datasets.MNIST.mirrors", ["http://127.0.0.1:1/"])
     with pytest.raises(DatasetError, match="could not be downloaded"):
         run([Trial("mnist", "ae", 0, 0)], plugins, tmp_path)
-    assert Store.at(tmp_path).read_all() == []
+    assert not list(tmp_path.rglob("*.json"))
 
 
 def test_trials_of_another_protocol_do_not_go_into_this_store(plugins: Plugins, tmp_path: Path) -> None:
@@ -315,13 +323,13 @@ def test_under_another_protocol_samples_are_drawn_and_not_measured(plugins: Plug
     assert engine.run([trial], plugins, store, data=tmp_path).failed == []
     result = store.read(trial)
     assert result is not None
-    assert result["classifier"] is None
-    assert not {"controls", *GENERATION} & set(result)
+    assert result.classifier is None
+    assert not {"controls", *GENERATION} & set(result.model_dump())
     folder = store.run_folder(trial)
     assert (folder / "samples.png").is_file()
     dataset = plugins.datasets["digits"](tmp_path)
     split = memae_split(dataset.load("train"), dataset.load("test"), 0, 1)
-    with np.load(folder / "scores.npz") as stored:
+    with np.load(folder / "scores.npz") as file:
         detector = plugins.detectors["ppca"].load(folder)
-        assert np.array_equal(stored["score"], detector.score(as_float(split.test)).numpy())
+        assert np.array_equal(file["score"], detector.score(as_float(split.test)).numpy())
     assert engine.run([trial], plugins, store, data=tmp_path).done == 0

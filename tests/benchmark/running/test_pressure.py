@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -19,8 +20,8 @@ from oodbench.benchmark.errors import check_room
 from oodbench.benchmark.files import PARTIAL
 from oodbench.benchmark.plugins import Plugins
 from oodbench.benchmark.reporting import leaderboard
+from oodbench.benchmark.results.identity import identity_of
 from oodbench.benchmark.results.store import Store
-from oodbench.benchmark.running.trial import identity
 from oodbench.benchmark.trials import Trial
 from tests.benchmark.made_up import result
 from tests.benchmark.running.test_cluster import PLUGIN, started
@@ -167,23 +168,23 @@ def test_two_runs_at_once_share_the_work(tmp_path: Path) -> None:
 
 def test_what_another_run_did_is_done_again_if_it_is_of_other_code(plugins: Plugins, tmp_path: Path) -> None:
     trial, store = Trial("digits", "mean", 0, 0), Store.at(tmp_path)
-    store.write(trial, {**result("digits", "mean", 0), **identity(plugins, trial), "fingerprint": "other"})
+    about = asdict(identity_of(trial, plugins))
+    store.write(result("digits", "mean", 0, **{**about, "fingerprint": "other"}))
     future = time.time() + 60
     os.utime(store.result_path(trial), (future, future))
     assert run([trial], plugins, tmp_path).done == 1
     stored = store.read(trial)
     assert stored is not None
-    assert stored["fingerprint"] == identity(plugins, trial)["fingerprint"]
+    assert stored.fingerprint == about["fingerprint"]
 
 
 def test_a_thousand_results(plugins: Plugins, tmp_path: Path) -> None:
     """None is done again, one is added, and all are in the table."""
     store = Store.at(tmp_path)
     trials = [Trial("digits", "ae", k, seed) for k in range(10) for seed in range(100)]
-    about = identity(plugins, trials[0])
+    about = asdict(identity_of(trials[0], plugins))
     for trial in trials:
-        made_up = result("digits", "ae", trial.normal_class, trial.seed, 0.5 + trial.seed / 990)
-        store.write(trial, {**made_up, **about})
+        store.write(result("digits", "ae", trial.normal_class, trial.seed, 0.5 + trial.seed / 990, **about))
     summary = run([*trials, Trial("digits", "mean", 0, 0)], plugins, tmp_path)
     assert (summary.done, summary.skipped, summary.failed) == (1, 1000, [])
     leaderboard.update(store)

@@ -1,40 +1,65 @@
+"""What misbehaving detectors come to: failures of their trials, and of no others."""
+
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
-import numpy as np
 import pytest
-from torch import Tensor
 
 from oodbench.benchmark.plugins import Plugins
 from oodbench.benchmark.results.store import Store
-from oodbench.benchmark.running import trial as trials
 from oodbench.benchmark.trials import Trial
-from oodbench.detectors.ppca import PPCA
+from tests.benchmark.running.test_engine import run, stored
+
+PLUGIN = Path(__file__).with_name("plugin_that_misbehaves.py")
 
 
-def test_scores_do_not_depend_on_how_many_images_are_scored_at_once(
-    plugins: Plugins, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """540 test images: a worker has memory for a part of a large dataset's."""
-    trial, digits = Trial("digits", "ppca", 3, 0), plugins.datasets["digits"](tmp_path)
-    parts = digits.load("train"), digits.load("test")
-    given: list[int] = []
+@pytest.fixture(scope="module")
+def misbehaving() -> Plugins:
+    return Plugins.load([PLUGIN])
 
-    def score(detector: PPCA, images: Tensor) -> Tensor:
-        given.append(len(images))
-        return scored(detector, images)
 
-    scored = PPCA.score
-    monkeypatch.setattr(PPCA, "score", score)
-    found = {}
-    for at_once in (540, 100):
-        monkeypatch.setattr(trials, "SCORED_AT_ONCE", at_once)
-        store = Store.at(tmp_path / str(at_once))
-        result = trials.run_trial(trial, plugins, parts, store)
-        with np.load(store.run_folder(trial) / "scores.npz") as stored:
-            found[at_once] = result["auroc"], result["fpr95"], stored["score"]
-    held_out = given[1]
-    assert given == [540, held_out, *[100] * 5, 40, held_out]
-    assert found[100][:2] == pytest.approx(found[540][:2], abs=1e-3)
-    assert found[100][2] == pytest.approx(found[540][2], rel=1e-4)
+def test_whatever_ends_a_trial_is_its_own_failure(misbehaving: Plugins, tmp_path: Path) -> None:
+    """Exit code 0 of a process that was not done is a death like any other."""
+    exits = [Trial("digits", "test-exits", 0, 0, (("how", how),)) for how in ("exit", "interrupt", "silent")]
+    summary = run([*exits, Trial("digits", "mean", 0, 0)], misbehaving, tmp_path, jobs=2)
+    causes = {result.changes["how"]: result.error for result in summary.failed}
+    assert summary.done == 4
+    assert causes.pop("silent", "").startswith("its process died 2 times")  # type: ignore[union-attr]
+    assert causes == {"exit": "SystemExit: enough", "interrupt": "KeyboardInterrupt: "}
+
+
+def test_every_trial_starts_from_the_same_state(misbehaving: Plugins, tmp_path: Path) -> None:
+    notes = [Trial("digits", "test-notes", k, 7, (("path", str(tmp_path / str(k))),)) for k in (0, 1)]
+    spoils = Trial("digits", "test-spoils", 0, 0)
+    assert run([notes[0], spoils, notes[1]], misbehaving, tmp_path / "out", jobs=1).failed == []
+    before, after = ((tmp_path / str(k)).read_text() for k in (0, 1))
+    assert before == after
+    assert before.startswith(f"({Path.cwd()!r}, torch.float32, True, 1, ")
+
+
+def test_folders_may_be_relative(misbehaving: Plugins, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers work in the folder where the command stands, even if it has changed, and a detector changes theirs."""
+    monkeypatch.chdir(tmp_path)
+    trial = Trial("digits", "test-spoils", 0, 0)
+    assert run([trial], misbehaving, Path("out")).failed == []
+    assert (tmp_path / "out" / "runs" / trial.path / "scores.npz").is_file()
+    assert not os.path.lexists("/out")
+
+
+@pytest.mark.parametrize(
+    ("detector", "cause"),
+    [
+        ("test-forgets", "DetectorError: The stored model cannot be loaded again (AttributeError:"),
+        ("test-half-forgets", "DetectorError: The stored model, loaded again, gives other scores:"),
+    ],
+)
+def test_a_model_that_would_not_load_again(misbehaving: Plugins, tmp_path: Path, detector: str, cause: str) -> None:
+    trial = Trial("digits", detector, 0, 0)
+    (failed,) = run([trial], misbehaving, tmp_path).failed
+    assert (failed.error or "").startswith(cause)
+    assert "give everything else" in (failed.error or "")
+    assert not Store.at(tmp_path).run_folder(trial).exists()
+    assert run([trial], misbehaving, tmp_path, keep=False).failed == [], "nothing is stored that could be loaded"
+    assert stored(tmp_path, trial).status == "done"
