@@ -9,6 +9,7 @@ import importlib
 import json
 import pkgutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -49,10 +50,11 @@ def outcome(cls: Any, changes: dict[str, Any], images: dict[str, torch.Tensor]) 
     detector.fit(images["train"])
     found = {"scores": detector.score(images["test"]), "count": detector.parameter_count()}
     found["diagnostics"] = (getattr(detector, "diagnostics", None) or detector.health)(images["validation"])
-    for name, compute in {
+    optional: dict[str, Callable[[], torch.Tensor]] = {
         "samples": lambda: detector.sample(SAMPLES, generator=torch.Generator().manual_seed(5)),
         "reconstructions": lambda: detector.reconstruct(images["test"]),
-    }.items():
+    }
+    for name, compute in optional.items():
         try:
             found[name] = compute()
         except ValueError as error:  # it cannot

@@ -37,10 +37,12 @@ RENAMED = {
     "trees": "n_estimators",
     "outlier_share": "nu",
     "sharpness": "gamma",
+    "mixture_components": "n_gaussians",
     "least_steps": "min_steps",
 }
 """Hyperparameters with other names than in the results."""
-IMAGES = {"train": 200, "validation": 50, "test": 200}
+TRAINED_ON, HELD_OUT, TESTED = 200, 50, 200
+"""Images."""
 NORMAL_CLASS = 3
 
 
@@ -60,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for store, result in stored:
         verdict = verdicts[case(result)]
         if not verdict and result.fingerprint != fingerprint_of[result.detector]:
-            verdict = f"it is of other code than {given.commit}"
+            verdict = f"of other code than {given.commit}"
         new = stamped(result, plugins) if not verdict else result
         verdict = verdict or differences(new, plugins)
         if given.write and not verdict:
@@ -117,7 +119,8 @@ def compare(results: Results, commit: str, data: Path, plugins: Plugins) -> tupl
             command = ["env", *(f"{key}={value}" for key, value in environment.items()), sys.executable]
             # without its folder on the path, whose modules have the names of others
             processes.append(subprocess.Popen([*command, "-P", str(recompute.__file__), *files]))
-        if any([process.wait() for process in processes]):
+        codes = [process.wait() for process in processes]
+        if any(codes):
             raise SystemExit("The detectors could not be compared.")
         old, new = (torch.load(folder / f"{name}.pt") for name in both)
     return {key: difference(old[key], new[key]) for key in cases}, old["fingerprints"]
@@ -137,10 +140,12 @@ def some_images(plugins: Plugins, dataset: str, data: Path) -> dict[str, torch.T
     """Return a few images of a dataset, float32 (N, C, H, W) in [0, 1]; those to train on are of one class."""
     source = plugins.datasets[dataset](data)
     train, test = source.load("train"), source.load("test")
-    counts = list(IMAGES.values())
-    normal = train.images[train.labels == NORMAL_CLASS][: counts[0] + counts[1]].split(counts[:2])
-    images = dict(zip(IMAGES, (*normal, test.images[: counts[2]]), strict=True))
-    return {name: some.float() / 255 for name, some in images.items()}
+    normal = train.images[train.labels == NORMAL_CLASS].float() / 255
+    return {
+        "validation": normal[:HELD_OUT],
+        "train": normal[HELD_OUT : HELD_OUT + TRAINED_ON],
+        "test": test.images[:TESTED].float() / 255,
+    }
 
 
 def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
@@ -177,6 +182,11 @@ def differences(result: TrialResult, plugins: Plugins) -> str:
     identity = identity_of(result.trial, plugins)
     fields = ("hyperparameters", "data_version", "classifier")
     different = [field for field in fields if getattr(identity, field) != getattr(result, field)]
+    if "hyperparameters" in different:
+        pairs = set(map(repr, result.hyperparameters.items())) ^ set(
+            map(repr, (identity.hyperparameters or {}).items())
+        )
+        different.append(f"({', '.join(sorted(pairs))})")
     if list(result.unhealthy) != plugins.detectors[result.detector].unhealthy(result.diagnostics):
         different.append("unhealthy")
     return f"have other {', '.join(different)} today" if different else ""
