@@ -176,7 +176,7 @@ def evaluate(
     loaded = split if isinstance(split, LoadedSplit) else None
     if seed is None:
         seed = loaded.seed if loaded else 0
-    made = detector if isinstance(detector, Detector) else _made(detector, seed)
+    made: Detector = detector if isinstance(detector, Detector) else _made(detector, seed)
     reference = None
     if loaded is not None:
 

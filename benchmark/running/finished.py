@@ -17,7 +17,7 @@ import oodbench.datasets
 import oodbench.detectors
 from oodbench.benchmark.files import cache_folder, digest, write_text
 from oodbench.benchmark.plugins import Plugins
-from oodbench.benchmark.plugins.sources import built_in
+from oodbench.benchmark.plugins.sources import Kind, built_in
 from oodbench.benchmark.results.result import TrialResult
 from oodbench.benchmark.results.store import Store
 from oodbench.benchmark.trials import BENCHMARK_DATASETS, Trial, class_labels
@@ -115,7 +115,8 @@ def _path(selection: Selection, plugins: Plugins) -> Path | None:
     """Return where a selection is kept; None if it holds what is not built in."""
     detectors = selection.detectors or plugins.detectors.names()
     datasets = selection.datasets or BENCHMARK_DATASETS
-    for kind, names in (("detector", detectors), ("dataset", datasets)):
+    named: tuple[tuple[Kind, Sequence[str]], ...] = (("detector", detectors), ("dataset", datasets))
+    for kind, names in named:
         if not {name.partition(":")[0].lower() for name in names} <= {origin.name for origin in built_in(kind)}:
             return None
     versions = [f"{name} {plugins.datasets[name].version}" for name in datasets]
