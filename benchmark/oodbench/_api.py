@@ -171,12 +171,11 @@ def evaluate(
     from oodbench._split import LoadedSplit
     from oodbench.benchmark.evaluation.evaluate import evaluate as measure
     from oodbench.benchmark.evaluation.reference import reference_of
-    from oodbench.detectors.base import Detector
 
     loaded = split if isinstance(split, LoadedSplit) else None
     if seed is None:
         seed = loaded.seed if loaded else 0
-    made: Detector = detector if isinstance(detector, Detector) else _made(detector, seed)
+    made = _made(detector, seed) if isinstance(detector, str | Path | type) else detector
     reference = None
     if loaded is not None:
 
