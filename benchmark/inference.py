@@ -1,13 +1,15 @@
-"""Scores of anybody's images by a stored model, and whether they are in or out of distribution."""
+"""Use of stored models: load them, score images of any kind with them, and sample from them."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
+from safetensors import SafetensorError
 
 from oodbench.benchmark.errors import UsageError
 from oodbench.benchmark.files import write_text
@@ -17,28 +19,67 @@ from oodbench.benchmark.results.store import Store, read_card
 from oodbench.benchmark.trials import Trial
 from oodbench.datasets.components.split import as_float
 from oodbench.datasets.folder import UNREADABLE, images_in, read_image
-from oodbench.detectors.base import can_sample
+from oodbench.detectors.base import Detector, can_sample
 
 DRAWN = 96
-"""Images in the picture of a ranking."""
+"""At most so many images are in the picture of a ranking."""
+
+
+def load_model(folder: Path, plugins: Plugins | None = None, *, device: str = "cpu") -> Detector:
+    """Load the fitted detector that a trial left in its run folder.
+
+    Parameters
+    ----------
+    folder : Path
+        A run folder, such as ``runs/mnist/vae/class-3_seed-0``.
+    plugins : Plugins, optional
+        Where the detector's class is found; by default among the built-in and the installed ones.
+    device : str
+        Where the detector is to work, if its class takes a device.
+
+    Returns
+    -------
+    Detector
+
+    Raises
+    ------
+    UsageError
+        The folder holds no model, or a damaged one, or its detector is not known.
+    DetectorError
+        The folder holds a model of another detector, or of other code.
+    """
+    name = read_card(folder)["detector"]
+    try:
+        cls = (plugins or Plugins.load()).detectors[name]
+    except UsageError as error:
+        raise UsageError(
+            f"{folder} holds a model of {name!r}, which is neither built in nor installed: name the Python file that "
+            "holds it with --plugin."
+        ) from error
+    try:
+        return cls.load(folder, device=device)
+    except (OSError, SafetensorError, json.JSONDecodeError) as error:
+        raise UsageError(
+            f"{folder} holds a model that cannot be read ({error}): run its trial again with --force."
+        ) from error
 
 
 def score_images(folder: Path, images: Sequence[Path], plugins: Plugins) -> pd.DataFrame:
-    """Score image files by a stored model.
+    """Score image files with a stored model.
 
     Parameters
     ----------
     folder : Path
         A run folder.
     images : sequence of Path
-        Files, in any format, size and mode that Pillow reads, and folders of them.
+        Files in any format, size and mode that Pillow reads, and folders of them.
     plugins : Plugins
         Where the model's detector is found.
 
     Returns
     -------
     DataFrame
-        A row each image, most out-of-distribution first: ``image`` (path), ``score``, and ``verdict``: "in", "out", or
+        One row per image, most out-of-distribution first: ``image`` (path), ``score``, and ``verdict``: "in", "out", or
         "unreadable" with no score. Without a threshold the verdict is empty. The threshold is in ``attrs``.
 
     Raises
@@ -47,7 +88,7 @@ def score_images(folder: Path, images: Sequence[Path], plugins: Plugins) -> pd.D
         The folder holds no model, a path does not exist, or there are no images.
     """
     card = read_card(folder)
-    detector = plugins.detectors[card["detector"]].load(folder)
+    detector = load_model(folder, plugins)
     channels, height, width = card["shape"]
     paths = _files(images)
     pixels, read = [], []
@@ -80,7 +121,7 @@ def write_scores(table: pd.DataFrame, output: Path) -> None:
 def draw_ranking(table: pd.DataFrame, output: Path) -> None:
     """Draw images that were scored, most normal first, framed blue (in) or red (out), with their scores.
 
-    Of more than 96, so many at even distances in the ranking.
+    Of more than 96 images, 96 at even distances in the ranking are drawn.
 
     Parameters
     ----------
@@ -103,7 +144,7 @@ def draw_ranking(table: pd.DataFrame, output: Path) -> None:
         output.parent.mkdir(parents=True, exist_ok=True)
         pictures.draw_ranking(
             output,
-            as_float(torch.from_numpy(pixels)),
+            pixels,
             ranked["score"].tolist(),
             [verdict == "out" for verdict in ranked["verdict"]],
             f"{count}, most normal first, with their scores (red: out)",
@@ -123,40 +164,43 @@ def _files(images: Sequence[Path]) -> list[Path]:
     return list(dict.fromkeys(found))
 
 
-def sample_stored(trial: Trial, plugins: Plugins, store: Store, *, n: int, seed: int, output: Path) -> None:
-    """Draw images from the model that a trial left, and save them as one grid.
+def sample_stored(
+    trial: Trial, plugins: Plugins, store: Store, *, n: int, seed: int, output: Path, options: Sequence[str] = ()
+) -> None:
+    """Sample images from the model that a trial left, and save them as one grid.
 
     Parameters
     ----------
     trial : Trial
-        Whose model.
+        The trial that left the model.
     plugins : Plugins
         Where its detector is found.
     store : Store
         Where its run folder lies.
     n : int
-        How many images.
+        Number of images.
     seed : int
-        Of the drawing.
+        Seeds the noise that images are made of.
     output : Path
         A PNG.
+    options : sequence of str
+        Words that the command which makes the model needs besides, such as ``--out`` and a folder.
 
     Raises
     ------
     UsageError
         The detector cannot sample, its model is not there, or the picture cannot be written.
     """
-    detector = plugins.detectors[trial.detector]
-    if not can_sample(detector):
+    if not can_sample(plugins.detectors[trial.detector]):
         raise UsageError(f"{trial.detector} cannot sample; `bench list` shows which detectors can.")
     folder = store.run_folder(trial)
     if not (folder / "model.json").is_file():
-        command = trial.command(plugins.datasets[trial.dataset].class_names[trial.normal_class])
+        command = trial.command(plugins.datasets[trial.dataset].class_names[trial.normal_class], options)
         raise UsageError(f"There is no stored model in {folder}: run `{command} --force` to make it.")
-    samples = detector.load(folder).sample(n, generator=torch.Generator().manual_seed(seed))
+    samples = load_model(folder, plugins).sample(n, generator=torch.Generator().manual_seed(seed))
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
-        pictures.save_grid(output, samples)
+        pictures.save_grid(output, samples.numpy())
     except (OSError, ValueError) as error:
         raise UsageError(
             f"{output} cannot be written as a picture ({error}): name a .png file with --output."

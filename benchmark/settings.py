@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Sequence
+from contextlib import suppress
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 from oodbench.benchmark.errors import UsageError
@@ -68,11 +71,11 @@ def parse(text: str) -> Any:
 
 
 def _annotation(detector: type[Detector], parameter: str) -> Any:
-    try:
-        hints = get_type_hints(detector.__init__, include_extras=True)
-    except Exception:  # an annotation may name what is imported for type checkers alone
-        hints = {}
-    return hints.get(parameter) or _type_of_default(detector, parameter)
+    constructor: Any = inspect.unwrap(detector.__init__)
+    with suppress(Exception):  # it may have no annotation, or one that names what is imported for type checkers alone
+        alone = SimpleNamespace(__annotations__={parameter: constructor.__annotations__[parameter]})
+        return get_type_hints(alone, constructor.__globals__, include_extras=True)[parameter]
+    return _type_of_default(detector, parameter)
 
 
 def _type_of_default(detector: type[Detector], parameter: str) -> Any:

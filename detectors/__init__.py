@@ -42,6 +42,7 @@ if TYPE_CHECKING:  # for editors and type checkers; a detector that is not named
 
 FAMILIES = ("pyod",)
 """Files in here that make detectors on demand: users type ``pyod:NAME``."""
+
 _OF_BASE = ("Detector", "DetectorError", "FitDivergedError", "Monitor", "check_images", "register", "register_family")
 
 

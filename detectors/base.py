@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from copy import copy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, get_type_hints
@@ -90,7 +91,7 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]
     SCORE_ONLY: ClassVar[frozenset[str]] = frozenset()
     EXPECTED_FAILURES: ClassVar[Mapping[str, str]] = {}
 
-    shape_: Shape
+    shape_: tuple[int, ...]
     """(C, H, W) of the training images; `fit` stores it where it is needed."""
 
     if not TYPE_CHECKING:
@@ -301,7 +302,8 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]
             What `state` returned.
         """
         if _builds(self):
-            self.build(self.shape_)
+            channels, height, width = self.shape_
+            self.build((channels, height, width))
         modules: dict[str, dict[str, Tensor]] = {}
         for key, tensor in state.items():
             name, _, rest = key.partition(".")
@@ -413,13 +415,10 @@ def parameter_types(detector: type[Detector]) -> dict[str, Any]:
         (``Annotated[int, Ge(1)]``); one that cannot be resolved is left out.
     """
     hints: dict[str, Any] = {}
-    for cls in reversed(detector.__mro__):
-        # the generated constructor of a dataclass knows its fields' annotations only as text
-        for owner in (cls, vars(cls).get("__init__")):
-            try:
-                hints |= get_type_hints(owner, include_extras=True)
-            except (NameError, TypeError, AttributeError):
-                continue
+    # the generated constructor of a dataclass knows the annotations of inherited fields only as text
+    for owner in (detector, detector.__init__):
+        with suppress(Exception):  # an annotation may name what is imported for type checkers alone
+            hints |= get_type_hints(owner, include_extras=True)
     return {name: hints[name] for name in detector._get_param_names() if name in hints}
 
 
@@ -470,8 +469,8 @@ def register_family(name: str) -> Callable[[Family], Family]:
     return mark
 
 
-def check_images(images: Tensor, shape: Sequence[int] | None = None) -> None:
-    """Refuse what is not a batch of images.
+def check_images(images: Tensor, shape: Sequence[int] | None = None) -> Shape:
+    """Refuse what is not a batch of images, and return their shape.
 
     Parameters
     ----------
@@ -480,17 +479,23 @@ def check_images(images: Tensor, shape: Sequence[int] | None = None) -> None:
     shape : sequence of int, optional
         The (C, H, W) that is expected.
 
+    Returns
+    -------
+    tuple of int
+        (C, H, W) of the images.
+
     Raises
     ------
     DetectorError
         Says what is wrong with them, and how to mend it.
     """
     wanted = "Images must be a float32 tensor (N, C, H, W) with values in [0, 1]"
-    if isinstance(images, np.ndarray):
-        scaled = ".float() / 255" if images.dtype == np.uint8 else ".float()"
+    given: object = images
+    if isinstance(given, np.ndarray):
+        scaled = ".float() / 255" if given.dtype == np.uint8 else ".float()"
         raise DetectorError(f"{wanted}; this is a numpy array: pass torch.from_numpy(images){scaled}.")
-    if not isinstance(images, Tensor):
-        raise DetectorError(f"{wanted}; this is a {type(images).__name__}: pass a torch tensor.")
+    if not isinstance(given, Tensor):
+        raise DetectorError(f"{wanted}; this is a {type(given).__name__}: pass a torch tensor.")
     found = f"{wanted}; this is {images.dtype} {tuple(images.shape)}"
     if images.dtype == torch.uint8:
         raise DetectorError(f"{found}: pass images.float() / 255.")
@@ -506,8 +511,10 @@ def check_images(images: Tensor, shape: Sequence[int] | None = None) -> None:
         raise DetectorError(
             f"The model was fitted on images of shape {tuple(shape)}; these are {tuple(images.shape[1:])}."
         )
-    if len(images) == 0:
+    count, channels, height, width = images.shape
+    if count == 0:
         raise DetectorError("There are no images in the batch.")
     low, high = images.aminmax()
     if not (low >= 0 and high <= 1):  # so written that NaN fails too
         raise DetectorError(f"Images must lie in [0, 1] without NaN; these span {float(low):g} to {float(high):g}.")
+    return channels, height, width

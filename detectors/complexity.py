@@ -22,9 +22,8 @@ class Complexity(Detector):
 
     def fit(self, images: Tensor, *, monitor: Monitor | None = None) -> Self:
         """Average the sizes of images (N, C, H, W); see `Detector.fit`."""
-        check_images(images)
-        channels, height, width = images.shape[1:]
-        self.mean_size_, self.shape_ = png_sizes(images).mean(), (channels, height, width)
+        self.shape_ = check_images(images)
+        self.mean_size_ = png_sizes(images).mean()
         return self
 
     def score(self, images: Tensor) -> Tensor:

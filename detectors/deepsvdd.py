@@ -68,10 +68,9 @@ class DeepSVDD(Neural):
 
     def fit(self, images: Tensor, *, monitor: Monitor | None = None) -> Self:
         """Train on normal images (N, C, H, W); see `Detector.fit`."""
-        check_images(images)
-        channels, height, width = images.shape[1:]
+        shape = check_images(images)
         with seeded(self.seed, self.device) as generator:
-            self.build((channels, height, width))
+            self.build(shape)
             centre = self._in_batches(lambda batch: self._represent(batch).T, images).mean(1)
             least = torch.where(centre < 0, -MIN_CENTRE, MIN_CENTRE)
             self.centre_ = torch.where(centre.abs() < MIN_CENTRE, least, centre)

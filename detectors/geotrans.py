@@ -75,12 +75,12 @@ class GeoTrans(Neural):
 
     def fit(self, images: Tensor, *, monitor: Monitor | None = None) -> Self:
         """Train on rotated normal images (N, C, H, W); see `Detector.fit`."""
-        check_images(images)
-        channels, height, width = images.shape[1:]
+        shape = check_images(images)
+        _, height, width = shape
         if height != width:
             raise DetectorError(f"geotrans rotates images, which must be square; these are {height}×{width}.")
         with seeded(self.seed, self.device) as generator:
-            self.build((channels, height, width))
+            self.build(shape)
             self.channel_means_ = images.mean((0, 2, 3)).view(-1, 1, 1)
             self.channel_deviations_ = images.std((0, 2, 3), correction=0).clamp_min(1e-3).view(-1, 1, 1)
             self._train(images, generator, monitor)

@@ -39,7 +39,7 @@ class IForest(Detector):
 
     def fit(self, images: Tensor, *, monitor: Monitor | None = None) -> Self:
         """Grow the trees on images (N, C, H, W); see `Detector.fit`."""
-        check_images(images)
+        self.shape_ = check_images(images)
         forest = IsolationForest(n_estimators=self.n_estimators, random_state=self.seed).fit(images.flatten(1).numpy())
         grown = [tree.tree_ for tree in forest.estimators_]
         # a leaf leads back to itself, so that all images can walk equally long
@@ -52,8 +52,6 @@ class IForest(Detector):
         self.depth_ = _pad([tree.compute_node_depths() - 1 + unfinished(tree.n_node_samples) for tree in grown])
         self.levels_ = torch.tensor(max(tree.max_depth for tree in grown))
         self.expected_depth_ = torch.tensor(float(unfinished(np.array([forest.max_samples_]))[0]))
-        channels, height, width = images.shape[1:]
-        self.shape_ = (channels, height, width)
         return self
 
     def score(self, images: Tensor) -> Tensor:

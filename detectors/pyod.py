@@ -110,10 +110,8 @@ class Adapter(PrincipalComponents):
 
     def fit(self, images: Tensor, *, monitor: Monitor | None = None) -> Self:
         """Fit PyOD's detector to images (N, C, H, W); see `Detector.fit`."""
-        check_images(images)
+        self.shape_ = check_images(images)
         check_choice("features", self.features, get_args(Features))
-        channels, height, width = images.shape[1:]
-        self.shape_ = (channels, height, width)
         if self.features == "components":
             self.points_ = self._fit_axes(images, self.n_principal_components)
         else:

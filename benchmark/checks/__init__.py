@@ -10,7 +10,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from oodbench.benchmark.checks.check import Check, CheckFailed, CheckSkipped, Examination, Outcome, outcomes, totals
+from oodbench.benchmark.checks.check import (
+    Check,
+    CheckFailed,
+    CheckSkipped,
+    Examination,
+    Outcome,
+    not_run,
+    outcomes,
+    totals,
+)
 from oodbench.benchmark.checks.dataset import CHECKS as DATASET_CHECKS
 from oodbench.benchmark.checks.detector import CHECKS as DETECTOR_CHECKS
 from oodbench.benchmark.checks.detector import Specimen
@@ -154,6 +163,6 @@ def _raise_all(found: Iterable[Outcome]) -> None:
     lines = [f"{outcome.name}: {outcome.message}" for outcome in every if outcome.status == "failed"]
     left = sum(outcome.status == "not run" for outcome in every)
     if lines and left:
-        lines.append(f"{left} further checks were not run.")
+        lines.append(f"{not_run(left)}.")
     if lines:
         raise CheckFailed("\n".join(lines))

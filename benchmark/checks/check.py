@@ -147,10 +147,19 @@ def outcomes(
 def totals(found: Iterable[Outcome]) -> str:
     """Return how many checks passed and failed, as one sentence: ``50 checks passed, 0 failed (6 do not apply).``."""
     count = Counter(outcome.status for outcome in found)
-    parts = [f"{count['passed']} checks passed", f"{count['failed']} failed"]
+    parts = [f"{_checks(count['passed'])} passed", f"{count['failed']} failed"]
     parts += [f"{count['expected']} failed as expected"] * bool(count["expected"])
-    parts += [f"{count['not run']} further checks were not run"] * bool(count["not run"])
+    parts += [not_run(count["not run"])] * bool(count["not run"])
     return ", ".join(parts) + f" ({count['skipped']} do not apply)" * bool(count["skipped"]) + "."
+
+
+def not_run(count: int) -> str:
+    """Return that so many checks were not run, after a fatal failure."""
+    return f"{_checks(count, 'further ')} {'was' if count == 1 else 'were'} not run"
+
+
+def _checks(count: int, further: str = "") -> str:
+    return f"{count} {further}check{'s' * (count != 1)}"
 
 
 def demand(holds: object, sentence: str) -> None:

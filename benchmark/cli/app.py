@@ -51,7 +51,7 @@ class Bench(TyperGroup):
 
 
 def _is_bad_input(error: ValueError) -> bool:
-    """Whether an error is the user's; the kinds that detectors and datasets raise exist only once these are imported."""
+    """Return whether an error is the user's; detectors and datasets have kinds of their own, once imported."""
     kinds = [UsageError]
     for module, kind in (("oodbench.datasets.base", "DatasetError"), ("oodbench.detectors.base", "DetectorError")):
         if module in sys.modules:

@@ -12,7 +12,8 @@ from oodbench.benchmark.cli.terminal import say, show_json, show_tables
 
 def data(
     names: Annotated[
-        list[str] | None, typer.Argument(help="Datasets to download and verify; without any, all are listed.")
+        list[str] | None,
+        typer.Argument(metavar="DATASET", help="Datasets to download and verify; without any, all are listed."),
     ] = None,
     data_dir: DataDir = None,
     plugin: PluginFiles = None,

@@ -13,6 +13,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from oodbench.benchmark.cli.terminal import in_one_line
 from oodbench.benchmark.reporting.format import duration
 from oodbench.benchmark.results.result import TrialResult
 from oodbench.benchmark.running.listener import Display
@@ -135,5 +136,5 @@ def describe(trial: Trial, result: TrialResult) -> str:
     """Return a result as one line."""
     name = f"{trial.dataset} {result.class_name} {trial.label} seed {trial.seed}"
     if result.status == "failed":
-        return f"{name}: FAILED, {result.error}"
+        return f"{name}: FAILED, {in_one_line(result.error or '')}"
     return f"{name}: AUROC {result.auroc:.3f}, fitted in {duration(result.fit_seconds)}"

@@ -7,14 +7,16 @@ from typing import Annotated
 
 import typer
 
-from oodbench.benchmark.cli.options import ClassName, Out, PluginFiles, ProtocolName, Settings, as_given, open_store
+from oodbench.benchmark.cli.options import ClassName, Out, PluginFiles, ProtocolName, Settings, as_given
 from oodbench.benchmark.cli.terminal import say, show_tables
 from oodbench.benchmark.errors import UsageError
 
 
 def sample(
     context: typer.Context,
-    detector: Annotated[str, typer.Argument(help="A detector that has been run, or the Python file that holds it.")],
+    detector: Annotated[
+        str, typer.Argument(metavar="DETECTOR", help="A detector that has been run, or its Python file.")
+    ],
     dataset: Annotated[str, typer.Option(metavar="NAME", help="Dataset.")],
     class_: ClassName,
     n: Annotated[int, typer.Option("-n", metavar="N", min=1, help="How many images.")] = 64,
@@ -27,14 +29,15 @@ def sample(
     plugin: PluginFiles = None,
 ) -> None:
     """Generate new images from a stored model."""
-    store = open_store(out, protocol)
     from oodbench.benchmark.cli.selection import select
+    from oodbench.benchmark.trials import check_protocol, plan
 
+    check_protocol(protocol)
     chosen = select(plugin, detectors=[detector], datasets=[dataset], classes=[class_])
     if len(chosen.detectors) > 1:
         raise UsageError(f"{detector} holds several detectors ({', '.join(chosen.detectors)}): name one.")
     from oodbench.benchmark.inference import sample_stored
-    from oodbench.benchmark.trials import plan
+    from oodbench.benchmark.results.store import Store
 
     (trial,) = plan(
         chosen.plugins,
@@ -46,13 +49,13 @@ def sample(
         protocol=protocol,
     )
     options = [*as_given(context, "out"), *chosen.plugin_words]
-    sample_stored(trial, chosen.plugins, store, n=n, seed=sample_seed, output=output, options=options)
+    sample_stored(trial, chosen.plugins, Store.at(out, protocol), n=n, seed=sample_seed, output=output, options=options)
     say(f"{n} images: {output}")
 
 
 def score(
     run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, with a stored model.")],
-    images: Annotated[list[Path], typer.Argument(help="Image files, and folders of them.")],
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGES", help="Image files, and folders of them.")],
     output: Annotated[
         Path | None, typer.Option(metavar="FILE", help="CSV to write, in place of the table here.")
     ] = None,

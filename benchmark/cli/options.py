@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
-
-if TYPE_CHECKING:
-    from oodbench.benchmark.results.store import Store
 
 Out = Annotated[
     Path | None,
@@ -95,13 +92,3 @@ def data_folder(given: Path | None) -> Path:
     from oodbench.benchmark.files import cache_folder
 
     return cache_folder() / "data"
-
-
-def open_store(out: Path | None, protocol: str) -> Store:
-    """Return the store in a folder; raises UsageError for a protocol that there is not."""
-    from oodbench.benchmark.trials import check_protocol
-
-    check_protocol(protocol)
-    from oodbench.benchmark.results.store import Store
-
-    return Store.at(out, protocol)

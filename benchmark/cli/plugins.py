@@ -32,7 +32,7 @@ def list_(plugin: PluginFiles = None, json: Json = False) -> None:
 
 
 def new(
-    name: Annotated[str, typer.Argument(help="Its name, of lower-case letters, digits and hyphens.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Its name, of lower-case letters, digits and hyphens.")],
     package: Annotated[bool, typer.Option("--package", help="A package with an entry point, not one file.")] = False,
     folder: Annotated[Path, typer.Option(metavar="FOLDER", help="Where to write it.")] = Path(),
 ) -> None:
@@ -57,7 +57,7 @@ def new(
 def check(
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[DETECTOR]...", help="Detectors, or Python files.  [default: those of --plugin]"),
+        typer.Argument(metavar="DETECTOR", help="Detectors, or Python files.  [default: those of --plugin]"),
     ] = None,
     verbose: Verbose = False,
     plugin: PluginFiles = None,
@@ -75,7 +75,7 @@ def check(
 def check_dataset(
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[DATASET]...", help="Datasets, or Python files.  [default: those of --plugin]"),
+        typer.Argument(metavar="DATASET", help="Datasets, or Python files.  [default: those of --plugin]"),
     ] = None,
     verbose: Verbose = False,
     data_dir: DataDir = None,

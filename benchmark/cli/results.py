@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from oodbench.benchmark.cli.options import Json, Out, PluginFiles, ProtocolName, as_given, open_store
+from oodbench.benchmark.cli.options import Json, Out, PluginFiles, ProtocolName, as_given
 from oodbench.benchmark.cli.terminal import say, show_json, show_tables
 
 
@@ -18,8 +18,13 @@ def leaderboard(
     json: Annotated[bool, typer.Option("--json", help="Print the ranks as JSON, and write nothing.")] = False,
 ) -> None:
     """Write page, table and plots anew from the stored results."""
-    store = open_store(out, protocol)
+    from oodbench.benchmark.trials import check_protocol
+
+    check_protocol(protocol)
     from oodbench.benchmark.reporting import leaderboard as pages
+    from oodbench.benchmark.results.store import Store
+
+    store = Store.at(out, protocol)
 
     if json:
         from oodbench.benchmark.cli.tables import ranks
@@ -54,11 +59,14 @@ def diff(
 
     AUROC and Fréchet distance. Exit code 1 if a cell or a seed is missing here, or one moved more than seeds explain.
     """
-    store = open_store(out, protocol)
+    from oodbench.benchmark.trials import check_protocol
+
+    check_protocol(protocol)
     from oodbench.benchmark.cli.tables import diff_table, records
     from oodbench.benchmark.reporting.diff import compare
+    from oodbench.benchmark.results.store import Store
 
-    comparison = compare(store, other, tolerance=tolerance)
+    comparison = compare(Store.at(out, protocol), other, tolerance=tolerance)
     if json:
         show_json({"summary": comparison.summary, "cells": records(comparison.shown)})
     else:
@@ -71,7 +79,7 @@ def diff(
 
 def show(
     context: typer.Context,
-    dataset: Annotated[str, typer.Argument(help="A dataset.")],
+    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="A dataset.")],
     class_: Annotated[str, typer.Argument(metavar="CLASS", help="A normal class, by name or number.")],
     protocol: ProtocolName = "deep-svdd",
     out: Out = None,
@@ -79,15 +87,17 @@ def show(
     json: Json = False,
 ) -> None:
     """Show one split: every detector's figures, and where its pictures lie."""
-    store = open_store(out, protocol)
     from oodbench.benchmark.cli.selection import select
-    from oodbench.benchmark.trials import class_labels
+    from oodbench.benchmark.trials import check_protocol, class_labels
 
+    check_protocol(protocol)
     found = select(plugin, datasets=[dataset], classes=[class_]).plugins.datasets[dataset]
     (label,) = class_labels(found, [class_])
     from oodbench.benchmark.cli.tables import run_folders, split_results, split_table
+    from oodbench.benchmark.results.store import Store
 
-    results = split_results(store, found.name, label, as_given(context, "out", "plugin"))
+    store = Store.at(out, protocol)
+    results = split_results(store, found, label, as_given(context, "out", "plugin"))
     if json:
         show_json([result.model_dump(mode="json") for result in results])
         return

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -19,15 +18,14 @@ from oodbench.benchmark.cli.options import (
     Settings,
     as_given,
     data_folder,
-    open_store,
     split_values,
 )
-from oodbench.benchmark.cli.terminal import make_table, say, show_tables, terminal
+from oodbench.benchmark.cli.terminal import say, terminal
 from oodbench.benchmark.errors import UsageError
 from oodbench.benchmark.running.interruption import interruption_held_back
 
 if TYPE_CHECKING:
-    from oodbench.benchmark.results.store import Store
+    from oodbench.benchmark.results.result import TrialResult
 
 REPEATED = ("out", "data_dir", "device", "trace", "results_only")
 """Options that the command of a single trial repeats; files of plugins and the protocol come besides."""
@@ -63,7 +61,8 @@ def run(
     scheduler: Annotated[
         str | None,
         typer.Option(
-            metavar="ADDRESS", help="Run on a Dask cluster with this scheduler, or local:N for N workers on this machine."
+            metavar="ADDRESS",
+            help="Scheduler of a Dask cluster to run on, or local:N for N workers on this machine.",
         ),
     ] = None,
     device: DeviceName = "auto",
@@ -79,8 +78,8 @@ def run(
 ) -> None:
     """Run the selected trials that are not done yet, then write the leaderboard.
 
-    An axis that is left out means all of it; without --dataset, that is MNIST and CIFAR-10. Options that repeat also take
-    several values joined by commas: --detector knn,pca --class 3,4.
+    An axis that is left out means all of it; without --dataset, that is MNIST and CIFAR-10. Options that repeat also
+    take several values joined by commas: --detector knn,pca --class 3,4.
     """
     _check_options(
         all_=all_,
@@ -95,72 +94,67 @@ def run(
     numbers = _numbers(seed) if seed else list(range(seeds or 1))
     from oodbench.benchmark.cli.selection import check_writable, select
     from oodbench.benchmark.running.device import check_device
+    from oodbench.benchmark.trials import check_protocol, plan
 
     check_device(device)
-    store = open_store(out, protocol)
-    for folder in (store.leaderboard, store.runs):
-        check_writable(folder, "--out")
+    check_protocol(protocol)
+    check_writable(out)
     chosen = select(plugin, detectors=detector, datasets=dataset, classes=class_, image_size=image_size)
-    with interruption_held_back():  # torch takes it, while it is imported, for a sign that there is no NumPy
-        from oodbench.benchmark.running import engine
-        from oodbench.benchmark.running.pool import parallel_map
     from oodbench.benchmark.cli.display import make_display
-    from oodbench.benchmark.reporting import leaderboard
-    from oodbench.benchmark.trials import plan
+    from oodbench.benchmark.cli.outcome import show_failures, show_ranks, write_leaderboard
+    from oodbench.benchmark.results.store import Store
+    from oodbench.benchmark.running.finished import Selection, finished_trials, has_gaps, keep
+    from oodbench.benchmark.running.processes import start_server
 
-    trials = plan(
-        chosen.plugins,
-        detectors=chosen.detectors,
-        datasets=chosen.datasets,
-        classes=chosen.classes,
-        seeds=numbers,
-        settings=set_ or (),
+    store, plugins, display = Store.at(out, protocol), chosen.plugins, make_display(terminal())
+    begins = f"Writing to {store.leaderboard} (results, leaderboard) and {store.runs} (run folders)."
+    selection = Selection(
+        detectors=tuple(chosen.detectors),
+        datasets=tuple(chosen.datasets),
+        classes=tuple(chosen.classes),
+        settings=tuple(set_ or ()),
+        seeds=tuple(numbers),
         protocol=protocol,
     )
-    say(f"Results go to {store.results}, run folders to {store.runs}.")
-    for broken in chosen.plugins.broken:
-        say(f"Left out: {broken.source}: {broken.cause}", style="yellow")
-    summary = engine.run(
-        trials,
-        chosen.plugins,
-        store,
-        data=data_folder(data_dir),
-        jobs=jobs,
-        scheduler=scheduler,
-        device=device,
-        force=force,
-        trace=trace,
-        keep=not results_only,
-        together=together,
-        display=make_display(terminal()),
-        options=[*as_given(context, *REPEATED), *chosen.plugin_words],
-    )
-    say("Writing the leaderboard: page, table and plots.")
-    with parallel_map(1 if scheduler or not summary.done else jobs or os.cpu_count() or 1) as parallel:
-        page = leaderboard.update(store, map=parallel)
-    _show_ranks(store, {trial.dataset for trial in trials})
-    if summary.failed:
-        say(f"{len(summary.failed)} of {summary.done} trials failed; the others are stored:", style="red")
-        for result in summary.failed:
-            say(f"  {result.command}: {result.error}")
+    anew = force or trace
+    trials = None if anew else finished_trials(selection, plugins, store)
+    count = 0
+    failed: Sequence[TrialResult] = []
+    if trials is not None:
+        say(begins)
+        display.begin(len(trials), 0, 0, 0)
+    else:
+        if scheduler is None and (anew or set_ or has_gaps(selection, plugins, store)):
+            start_server()  # it imports torch while this process does
+        with interruption_held_back():  # torch takes it, while it is imported, for a sign that there is no NumPy
+            from oodbench.benchmark.running import engine
+        trials = plan(plugins, **vars(selection))
+        say(begins)
+        for broken in plugins.broken:
+            say(f"Left out: {broken.source}: {broken.cause}", style="yellow")
+        summary = engine.run(
+            trials,
+            plugins,
+            store,
+            data=data_folder(data_dir),
+            jobs=jobs,
+            scheduler=scheduler,
+            device=device,
+            force=force,
+            trace=trace,
+            keep=not results_only,
+            together=together,
+            display=display,
+            options=[*as_given(context, *REPEATED), *chosen.plugin_words],
+        )
+        count, failed = summary.done, summary.failed
+        keep(selection, trials, plugins, store)
+    page = write_leaderboard(store, 1 if scheduler else jobs or os.cpu_count() or 1)
+    show_ranks(store, {trial.dataset for trial in trials})
+    show_failures(failed, count)
     say(f"Leaderboard: {page}, results: {store.results}, run folders: {store.runs}")
-    if summary.failed or any(broken.source.startswith("file ") for broken in chosen.plugins.broken):
+    if failed or any(broken.source.startswith("file ") for broken in plugins.broken):
         raise typer.Exit(1)
-
-
-def _show_ranks(store: Store, datasets: set[str]) -> None:
-    """Print the ranked table of some datasets, best first."""
-    from oodbench.benchmark.reporting.summary import Summary
-    from oodbench.benchmark.reporting.tables import ranked_rows
-
-    results = store.read_all()
-    for problem in results.problems:
-        say(f"Left out: {problem}", style="yellow")
-    ranked = ranked_rows(Summary(results.select(dataset=datasets)))
-    table = make_table(ranked.header)
-    for row in ranked.rows:
-        table.add_row(*row)
-    show_tables(table)
 
 
 def _numbers(seeds: Sequence[str]) -> list[int]:

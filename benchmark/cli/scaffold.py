@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
+import keyword
 import re
 from importlib.resources import files
 from pathlib import Path
 
 from oodbench.benchmark.errors import UsageError
+from oodbench.benchmark.plugins import Plugins
 
 TEMPLATES = files("oodbench.benchmark.cli") / "templates"
 PACKAGE = {
@@ -14,7 +17,13 @@ PACKAGE = {
     "src/{module}/__init__.py": "detector.py",
     "tests/test_{module}.py": "test_detector.py.in",
 }
-"""Where in a package what template goes."""
+"""For each file of a package its template."""
+LONGEST = 40
+"""Characters of a name, which heads a column of tables."""
+DEVICES = {"con", "nul", "aux", "prn", *(f"{port}{number}" for port in ("com", "lpt") for number in range(1, 10))}
+"""Names that no file can have on Windows."""
+IMPORTED = {"detector", "monitor", "self", "tensor"}
+"""Names whose classes would hide what the template imports."""
 
 
 def new_file(name: str, folder: Path) -> Path:
@@ -23,9 +32,9 @@ def new_file(name: str, folder: Path) -> Path:
     Parameters
     ----------
     name : str
-        Its name, of lower-case letters, digits and hyphens.
+        The detector's name: lower-case letters, digits and hyphens, at most 40 characters.
     folder : Path
-        Where to.
+        The folder to write to; it is made if need be.
 
     Returns
     -------
@@ -35,7 +44,7 @@ def new_file(name: str, folder: Path) -> Path:
     Raises
     ------
     UsageError
-        It is no name, or the file exists.
+        The name is not well formed, taken or reserved, or the file exists.
     """
     path = folder / f"{_module(name)}.py"
     _write({path: _fill("detector.py", name)})
@@ -48,9 +57,9 @@ def new_package(name: str, folder: Path) -> Path:
     Parameters
     ----------
     name : str
-        Its name, of lower-case letters, digits and hyphens.
+        The detector's name: lower-case letters, digits and hyphens, at most 40 characters.
     folder : Path
-        Where to.
+        The folder to write to; it is made if need be.
 
     Returns
     -------
@@ -60,7 +69,7 @@ def new_package(name: str, folder: Path) -> Path:
     Raises
     ------
     UsageError
-        It is no name, or the folder holds such files.
+        The name is not well formed, taken or reserved, or the folder holds such files.
     """
     root = folder / name
     module = _module(name)
@@ -69,17 +78,30 @@ def new_package(name: str, folder: Path) -> Path:
 
 
 def _module(name: str) -> str:
+    """Return the name of the detector's module; raises UsageError if the name will not do."""
     if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name):
         raise UsageError(
             f"{name!r} is no name for a detector: use lower-case letters, digits and hyphens (my-detector)."
         )
-    return name.replace("-", "_")
+    if len(name) > LONGEST:
+        raise UsageError(f"{name!r} has {len(name)} characters: choose a name of at most {LONGEST}.")
+    module = name.replace("-", "_")
+    if keyword.iskeyword(module) or module in DEVICES | IMPORTED:
+        raise UsageError(f"{name!r} is a reserved word: choose another name.")
+    if importlib.util.find_spec(module) is not None:
+        raise UsageError(f"{name!r} is the name of a Python module, which {module}.py would hide: choose another name.")
+    plugins = Plugins.load()
+    for registry in (plugins.detectors, plugins.datasets):
+        if name in [*registry.names(), *registry.families()]:
+            raise UsageError(f"There is already a {registry.kind} named {name!r}: choose another name.")
+    return module
 
 
 def _fill(template: str, name: str) -> str:
     text = (TEMPLATES / template).read_text(encoding="utf-8")
+    module = name.replace("-", "_")
     class_name = "".join(part.capitalize() for part in name.split("-"))
-    return text.replace("my-detector", name).replace("my_detector", _module(name)).replace("MyDetector", class_name)
+    return text.replace("my-detector", name).replace("my_detector", module).replace("MyDetector", class_name)
 
 
 def _write(texts: dict[Path, str]) -> None:

@@ -83,15 +83,17 @@ def select(
     return Selection(plugins, named_detectors, named_datasets, chosen)
 
 
-def check_writable(folder: Path, option: str) -> None:
-    """Raise UsageError unless files can be made in a folder, which need not exist."""
-    there = folder
-    while not there.exists() and there != there.parent:
-        there = there.parent
-    cause = "it is a file" if not there.is_dir() else "" if os.access(there, os.W_OK | os.X_OK) else "permission denied"
-    if cause:
-        at = "" if there == folder else f", for {there}"
-        raise UsageError(f"{folder} cannot be written to{at} ({cause}): choose another folder with {option}.")
+def check_writable(out: Path | None) -> None:
+    """Raise UsageError unless files can be made in the folder of ``--out``, or the default ones; it need not exist."""
+    for folder in [out] if out else [Path("leaderboard"), Path("runs")]:
+        there = folder
+        while not there.exists() and there != there.parent:
+            there = there.parent
+        cause = "" if os.access(there, os.W_OK | os.X_OK) else "permission denied"
+        if not there.is_dir():
+            cause = "it is a file"
+        if cause:
+            raise UsageError(f"{folder} cannot be written to ({there}: {cause}): choose another folder with --out.")
 
 
 def _split(words: Sequence[str], registry: Registry[Any]) -> list[str]:

@@ -129,7 +129,7 @@ def diff_table(comparison: Comparison) -> Table:
 
 
 def ranks(store: Store) -> dict[str, list[dict[str, Any]]]:
-    """Return the ranked table of each dataset, best first, as JSON values; raises UsageError if there are no results."""
+    """Return the ranked table of each dataset, best first, as JSON values; raises UsageError without any results."""
     results = store.read_all()
     if not results:
         raise UsageError(f"There are no results in {store.leaderboard}: run something, or name its folder with --out.")

@@ -32,6 +32,11 @@ def complain(text: str) -> None:
     terminal(stderr=True).print(text, soft_wrap=True)
 
 
+def in_one_line(text: str) -> str:
+    """Return a text without its line breaks."""
+    return " ".join(text.split())
+
+
 def show_tables(*tables: Table) -> None:
     """Print tables."""
     for table in tables:

@@ -7,14 +7,14 @@ from typing import Annotated
 
 import typer
 
-from oodbench.benchmark.cli.options import DataDir, DeviceName, Jobs, Out, PluginFiles, data_folder, open_store
+from oodbench.benchmark.cli.options import DataDir, DeviceName, Jobs, Out, PluginFiles, data_folder
 from oodbench.benchmark.cli.terminal import say
 
 Dataset = Annotated[str, typer.Option(metavar="NAME", help="Dataset.")]
 
 
 def tune(
-    detector: Annotated[str, typer.Argument(help="A detector.")],
+    detector: Annotated[str, typer.Argument(metavar="DETECTOR", help="A detector, or its Python file.")],
     dataset: Dataset,
     trials: Annotated[
         int, typer.Option(metavar="N", min=1, help="How many settings, those of earlier calls included.")
@@ -34,10 +34,10 @@ def tune(
     from oodbench.benchmark.running.device import check_device
 
     check_device(device)
-    store = open_store(out, "deep-svdd")
-    check_writable(store.leaderboard, "--out")
+    check_writable(out)
     chosen = select(plugin, detectors=[detector], datasets=[dataset])
     plugins, (name,) = chosen.plugins, chosen.detectors
+    from oodbench.benchmark.results.store import Store
     from oodbench.benchmark.tuning import defaults, study
 
     if write:
@@ -46,7 +46,7 @@ def tune(
         name,
         dataset,
         plugins,
-        store,
+        Store.at(out),
         trials=trials,
         data=data_folder(data_dir),
         jobs=jobs,
@@ -62,7 +62,7 @@ def tune(
 
 
 def ablation(
-    detector: Annotated[list[str], typer.Argument(help="Detectors.")],
+    detector: Annotated[list[str], typer.Argument(metavar="DETECTOR", help="Detectors, or Python files.")],
     dataset: Dataset,
     seeds: Annotated[int, typer.Option(metavar="N", min=1, help="How many seeds, from 0 up.")] = 1,
     jobs: Jobs = None,
@@ -76,13 +76,14 @@ def ablation(
     """
     from oodbench.benchmark.cli.selection import check_writable, select
 
-    store = open_store(out, "deep-svdd")
-    check_writable(store.leaderboard, "--out")
+    check_writable(out)
     chosen = select(plugin, detectors=detector, datasets=[dataset])
+    from oodbench.benchmark.results.store import Store
     from oodbench.benchmark.tuning.ablation import ablate
 
+    store, data = Store.at(out), data_folder(data_dir)
     on = chosen.plugins.datasets[dataset]
     for name in chosen.detectors:
         judged = chosen.plugins.detectors[name]
-        ablate(judged, on, chosen.plugins, store, data=data_folder(data_dir), seeds=seeds, jobs=jobs, listener=say)
+        ablate(judged, on, chosen.plugins, store, data=data, seeds=seeds, jobs=jobs, listener=say)
     say(f"Ablations: {store.leaderboard / 'ablations.md'}")

@@ -6,7 +6,6 @@ Datasets that come with oodbench have theirs in ``classifiers/``; any other may 
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -17,6 +16,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from oodbench.benchmark.files import digest
 from oodbench.datasets.base import Dataset, DatasetError
 
 FOLDER = Path(__file__).with_name("classifiers")
@@ -198,7 +198,7 @@ def classifier_of(dataset: type[Dataset]) -> Classifier | None:
 
 @lru_cache(maxsize=8)
 def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+    return digest(path.read_bytes())
 
 
 @lru_cache(maxsize=4)

@@ -6,7 +6,6 @@ measures as samples, to show what the figures mean: real images, training images
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable
 from contextlib import suppress
@@ -17,13 +16,12 @@ from pathlib import Path
 
 import torch
 from filelock import FileLock
-from platformdirs import user_cache_path
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from oodbench.benchmark.evaluation.classifier import Classifier, classifier_of, digest_of
 from oodbench.benchmark.evaluation.generation import RealFeatures, generation_metrics
-from oodbench.benchmark.files import file_name, replacing
+from oodbench.benchmark.files import cache_folder, digest, file_name, replacing
 from oodbench.datasets.base import Dataset
 from oodbench.datasets.components.protocols import DEFAULT_PROTOCOL, PROTOCOLS
 from oodbench.datasets.components.split import Split, as_float
@@ -203,7 +201,7 @@ def _file(
         It cannot be written; or, as a Timeout, another process has been making it for so many seconds (-1: however
         long it takes).
     """
-    folder = user_cache_path("oodbench") / FOLDER
+    folder = cache_folder() / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     name = f"{file_name(dataset.name)}-{normal_class}-{protocol}"
     path = folder / f"{name}-{_key(dataset.version, classifier.digest)}.safetensors"
@@ -220,4 +218,4 @@ def _file(
 def _key(data: str, classifier: str) -> str:
     """Return a digest of all that the features come from: our code, data, classifier and libraries."""
     libraries = [f"{name} {version(name)}" for name in ("torch", "torchmetrics")]
-    return hashlib.sha256("\n".join([str(VERSION), data, classifier, *libraries]).encode()).hexdigest()[:12]
+    return digest(str(VERSION), data, classifier, *libraries)

@@ -13,13 +13,13 @@ from typing import Annotated
 
 import torch
 import typer
-from platformdirs import user_cache_path
 from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional
 
 from oodbench.benchmark.errors import UsageError
 from oodbench.benchmark.evaluation.classifier import BATCH, Network, shipped
+from oodbench.benchmark.files import cache_folder
 from oodbench.benchmark.plugins import Plugins
 from oodbench.datasets.base import DatasetError
 from oodbench.datasets.components.split import as_float
@@ -105,7 +105,7 @@ def main(
             "dataset's feature_classifier."
         )
     try:
-        found = Plugins.load(plugin or []).datasets[dataset](data_dir or user_cache_path("oodbench") / "data")
+        found = Plugins.load(plugin or []).datasets[dataset](data_dir or cache_folder() / "data")
         found.prepare()
     except (UsageError, DatasetError) as error:
         raise typer.BadParameter(str(error)) from error

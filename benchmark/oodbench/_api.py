@@ -150,9 +150,9 @@ def evaluate(
     Returns
     -------
     Evaluation
-        Figures such as ``auroc``, ``fpr95`` and ``frechet``; the trained ``detector``; ``scores`` (float32, one for each
-        test image, higher is more out-of-distribution) with ``is_ood`` and ``labels``; ``samples`` (float32 images in
-        [0, 1], None if it cannot sample); ``history``.
+        Figures such as ``auroc``, ``fpr95`` and ``frechet``; the trained ``detector``; ``scores`` (float32, one for
+        each test image, higher is more out-of-distribution) with ``is_ood`` and ``labels``; ``samples`` (float32 images
+        in [0, 1], None if it cannot sample); ``history``.
 
     Raises
     ------
@@ -176,16 +176,14 @@ def evaluate(
     loaded = split if isinstance(split, LoadedSplit) else None
     if seed is None:
         seed = loaded.seed if loaded else 0
-    if not isinstance(detector, Detector):
-        cls = _detector_class(detector)
-        detector = cls(**{"seed": seed} if "seed" in cls().get_params(deep=False) else {})
+    made = detector if isinstance(detector, Detector) else _made(detector, seed)
     reference = None
     if loaded is not None:
 
         def reference() -> Any:
             return reference_of(loaded.dataset, loaded.normal_class, lambda: loaded, protocol=loaded.protocol)
 
-    return measure(detector, split, seed=seed, reference=reference, trace=trace)
+    return measure(made, split, seed=seed, reference=reference, trace=trace)
 
 
 def run(
@@ -206,7 +204,7 @@ def run(
     keep: bool = True,
     progress: bool = True,
 ) -> Results:
-    """Run detectors on datasets in worker processes, store the results and write the leaderboard, as ``bench run`` does.
+    """Run detectors on datasets in worker processes, store the results, and write the leaderboard, like ``bench run``.
 
     What is stored already is not run again.
 
@@ -366,28 +364,31 @@ def load_model(folder: str | Path, *, detector: Detectors | None = None) -> Dete
     >>> model.sample(16).shape
     torch.Size([16, 1, 8, 8])
     """
+    from oodbench.benchmark import inference
     from oodbench.benchmark.results.store import read_card
 
+    plugins = Plugins()
+    if detector is not None:
+        plugins.resolve([detector])
     name = read_card(Path(folder))["detector"]
     try:
-        cls = _detector_class(name if detector is None else detector)
+        plugins.check_names([name])
     except UsageError as error:
-        if detector is not None:
-            raise
         raise UsageError(
-            f"{folder} holds a model of {name!r}, which is neither built in nor installed: give its class or its file "
-            "as detector."
+            f"{folder} holds a model of {name!r}, which is neither built in nor installed: give its class, or the "
+            "Python file that holds it, as detector."
         ) from error
-    return cls.load(Path(folder))
+    return inference.load_model(Path(folder), plugins)
 
 
-def _detector_class(detector: Detectors) -> type[Detector]:
-    """Return the class that a name, a file or the class itself stands for."""
+def _made(detector: Detectors, seed: int) -> Detector:
+    """Make a detector of a name, a file or a class, with its defaults and a seed."""
     plugins = Plugins()
     names = plugins.resolve([detector])
     if len(names) > 1:
         raise UsageError(f"{detector} holds several detectors ({', '.join(names)}): give the class of one.")
-    return plugins.detectors[names[0]]
+    cls = plugins.detectors[names[0]]
+    return cls(**{"seed": seed} if "seed" in cls().get_params(deep=False) else {})
 
 
 def _data_folder(given: str | Path | None) -> Path:

@@ -70,7 +70,7 @@ def first_line(documented: object) -> str:
 
 def read(kind: Kind, files: Sequence[Path]) -> list[Entry] | None:
     """Return the entries that were kept, or None if there are none or a module has changed since."""
-    with suppress(OSError, ValueError, TypeError):
+    with suppress(OSError, ValueError, TypeError, KeyError):
         rows = json.loads(_path(kind, files).read_text(encoding="utf-8"))
         return [Entry(**{**row, "shape": row["shape"] and tuple(row["shape"])}) for row in rows]
     return None

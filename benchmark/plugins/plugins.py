@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from oodbench.benchmark.errors import UsageError
 from oodbench.benchmark.plugins.registry import Registry
-from oodbench.benchmark.plugins.sources import Broken, Kind, base_of
+from oodbench.benchmark.plugins.sources import SESSION, Broken, Kind, base_of
 
 if TYPE_CHECKING:
     from oodbench.datasets.base import Dataset
@@ -26,14 +26,14 @@ class Plugins:
     files : tuple of Path
         Local files.
     classes : tuple of type
-        Classes that were given as objects.
+        Classes of this session, which no file and no package holds.
     """
 
     def __init__(self) -> None:
         self.detectors: Registry[Detector] = Registry("detector")
         self.datasets: Registry[Dataset] = Registry("dataset")
         self.files: tuple[Path, ...] = ()
-        self.classes: tuple[type[Detector] | type[Dataset], ...] = ()
+        self.classes: tuple[type[Any], ...] = ()
 
     @classmethod
     def load(cls, files: Iterable[Path | str] = (), classes: Iterable[type[Any]] = ()) -> Plugins:
@@ -73,14 +73,16 @@ class Plugins:
             self.detectors.add_file(path)
             self.datasets.add_file(path)
 
-    def add_class(self, cls: type[Any]) -> str:
-        """Add a class of this session, and return its name; raises UsageError if it is no detector and no dataset."""
-        for registry in (self.detectors, self.datasets):
+    def add_class(self, cls: Any) -> str:
+        """Add a class of this session and return its name; raises UsageError if it is neither detector nor dataset."""
+        registries: tuple[Registry[Any], ...] = (self.detectors, self.datasets)
+        for registry in registries:
             if inspect.isclass(cls) and issubclass(cls, base_of(registry.kind)):
-                if cls not in self.classes:
+                plugin = registry.add_class(cls)
+                if plugin.source == SESSION and cls not in self.classes:
                     self.classes += (cls,)
-                return registry.add_class(cls)
-        raise UsageError(f"{cls!r} is no subclass of Detector or Dataset: give a name or a class.")
+                return plugin.name
+        raise UsageError(f"{cls!r} is no subclass of Detector or Dataset: give a class, a name or a file.")
 
     def resolve(self, given: Iterable[str | Path | type[Any]], kind: Kind = "detector") -> list[str]:
         """Return names for what may be given in their place; files and classes are added to the plugins.
@@ -105,13 +107,15 @@ class Plugins:
         registry = self.detectors if kind == "detector" else self.datasets
         names: list[str] = []
         for item in given:
-            if inspect.isclass(item):
-                names.append(self.add_class(item))
-            elif Path(item).suffix == ".py":
-                self.add_file(Path(item))
-                names += registry.of_file(Path(item))
+            if isinstance(item, (str, Path)):
+                path = Path(item)
+                if path.suffix == ".py":
+                    self.add_file(path)
+                    names += registry.of_file(path)
+                else:
+                    names.append(str(item))
             else:
-                names.append(str(item))
+                names.append(self.add_class(item))
         return names
 
     def check_names(self, detectors: Iterable[str] = (), datasets: Iterable[str] = ()) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from oodbench.detectors.base import Detector
 
 Base = TypeVar("Base", "Detector", "Dataset")
+Named = TypeVar("Named")
 
 
 @dataclass(frozen=True)
@@ -65,8 +66,8 @@ class Family(Generic[Base]):
 class Registry(Generic[Base]):
     """Named classes of one kind, each imported when it is first asked for.
 
-    Names match without regard to case. Where two classes have one name, built-ins come before installed packages and
-    these before local files.
+    Names match without regard to case. Of two classes with one name, a built-in comes before an installed package's,
+    and that before a local file's.
 
     Parameters
     ----------
@@ -93,16 +94,17 @@ class Registry(Generic[Base]):
         UsageError
             There is none, or it cannot be imported; the message names the nearest ones, or the cause.
         """
-        plain, _, argument = name.partition(":")
+        plain, colon, argument = name.partition(":")
         for stage in (
             lambda origin: origin.name.lower() == plain.lower(),
             lambda origin: not origin.name,
             lambda origin: origin.source != BUILT_IN,  # a package may register more than it declares
         ):
             self._load(stage)
-            if ":" not in name and (found := _match(self._plugins, plain)):
-                return found.cls
-            if argument and (family := _match(self._families, plain)):
+            plugin, family = _match(self._plugins, plain), _match(self._families, plain)
+            if plugin and not colon:
+                return plugin.cls
+            if family and argument:
                 return self._make(family, argument)
         raise self._unknown(name)
 
@@ -114,11 +116,11 @@ class Registry(Generic[Base]):
 
     def names(self) -> list[str]:
         """Return all names, sorted; nothing but local files is imported."""
-        return sorted({*self._plugins, *self._declared(families=False)})
+        return sorted({*self._declared(families=False), *self._plugins})
 
     def families(self) -> list[str]:
         """Return the names of families, which stand before a colon, sorted; nothing but local files is imported."""
-        return sorted({*self._families, *self._declared(families=True)})
+        return sorted({*self._declared(families=True), *self._families})
 
     def check(self, name: str) -> None:
         """Raise UsageError if there is nothing of a name; no built-in is imported for it."""
@@ -162,14 +164,14 @@ class Registry(Generic[Base]):
         self._files_are_whole = False
         self._waiting.append(local(path))
 
-    def add_class(self, cls: type[Base]) -> str:
-        """Add a class of this session and return its name; raises UsageError if another class has that name."""
+    def add_class(self, cls: type[Base]) -> Plugin[Base]:
+        """Add a class unless it is known; raises UsageError if another class has its name."""
         if not vars(cls).get("name"):
             cls.name = default_name(cls)
-        self._load(lambda origin: not origin.name or origin.name == cls.name)
+        self._load(lambda origin: not origin.name or origin.name.lower() == cls.name.lower())
         if taken := self._taken(Plugin(cls.name, cls, SESSION)):
             raise UsageError(f'{cls.__name__}: {taken}; put @register("another-name") before the class.')
-        return cls.name
+        return self._plugins[cls.name]
 
     def of_file(self, path: Path) -> list[str]:
         """Return the names that a local file registers.
@@ -189,15 +191,21 @@ class Registry(Generic[Base]):
             raise UsageError(f'{source} holds no {self.kind}: put @register("its-name") before the class.')
         return found
 
-    def _declared(self, *, families: bool) -> Iterator[str]:
+    def _declared(self, *, families: bool) -> list[str]:
+        """Import local files, and return the names of what is not imported yet."""
         self._load_files()
         known = built_in_families(self.kind)
-        return (origin.name for origin in self._waiting if (origin.name in known) == families)
+        return [origin.name for origin in self._waiting if (origin.name in known) == families]
 
     def _unknown(self, name: str) -> UsageError:
         broken = self._broken_by_name.get(name.partition(":")[0].lower())
         if broken:
             return UsageError(f"The {self.kind} {name!r} cannot be loaded ({broken.source}): {broken.cause}")
+        for broken in self.broken:
+            if broken.source.startswith("file "):
+                return UsageError(
+                    f"There is no {self.kind} {name!r}, and {broken.source} cannot be used: {broken.cause}"
+                )
         return unknown(self.kind, name, [*self.names(), *(f"{family}:…" for family in self.families())])
 
     def _make(self, family: Family[Base], argument: str) -> type[Base]:
@@ -226,7 +234,7 @@ class Registry(Generic[Base]):
             return
         for cls in classes_in(loaded, self.kind):
             for other in earlier:
-                if other.name == cls.name and other in self._waiting:
+                if other.name.lower() == cls.name.lower() and other in self._waiting:
                     self._load_one(other)
             if taken := self._taken(Plugin(cls.name, cls, origin.source)):
                 self._report(origin, taken)
@@ -237,7 +245,7 @@ class Registry(Generic[Base]):
 
     def _taken(self, plugin: Plugin[Base]) -> str:
         """Add a class unless its name is taken; return by whom."""
-        other = self._plugins.setdefault(plugin.name, plugin)
+        other = _match(self._plugins, plugin.name) or self._plugins.setdefault(plugin.name, plugin)
         free = other.cls is plugin.cls
         return "" if free else f"the name {plugin.name!r} is already taken by a {self.kind} from {other.source}"
 
@@ -253,6 +261,6 @@ def default_name(cls: type[Any]) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|_", "-", cls.__name__).lower()
 
 
-def _match(named: Mapping[str, Any], name: str) -> Any:
+def _match(named: Mapping[str, Named], name: str) -> Named | None:
     """Return what has a name, spelt exactly so or else but for the case; None if nothing has."""
     return named.get(name) or next((named[other] for other in named if other.lower() == name.lower()), None)

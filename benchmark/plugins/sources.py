@@ -98,9 +98,10 @@ def classes_in(loaded: object, kind: Kind) -> Iterator[type[Any]]:
     """Yield the registered classes that a module defines, or the one class that an entry point names."""
     base, module = base_of(kind), getattr(loaded, "__name__", None)
     for item in _contents(loaded):
+        if not (inspect.isclass(item) and issubclass(item, base)):
+            continue
         # the decorator sets the name; one that is inherited is the parent's
-        registered = inspect.isclass(item) and issubclass(item, base) and vars(item).get("name")
-        if registered and (item is loaded or item.__module__ == module):
+        if vars(item).get("name") and (item is loaded or item.__module__ == module):
             yield item
 
 

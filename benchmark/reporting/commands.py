@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 
 from oodbench.benchmark.reporting.summary import Summary
 from oodbench.benchmark.results.result import TrialResult
@@ -15,19 +16,22 @@ PLUGIN = "--plugin"
 
 
 def run_commands(summary: Summary) -> list[str]:
-    """Return the commands that run all trials of a page: one for each dataset and each change of hyperparameters.
+    """Return the commands that run all trials of a page: one for each dataset, change of hyperparameters and classes.
 
     They carry ``--out``, ``--data-dir`` and ``--plugin`` as these were given to the latest of the trials; every plugin
     that was given to any of them is named.
     """
-    groups: dict[tuple[str, str], list[TrialResult]] = {}
-    for dataset in summary.datasets:
-        for result in summary.results:
-            if result.dataset == dataset:
-                changes = json.dumps(result.changes, sort_keys=True)
-                groups.setdefault((dataset, changes), []).append(result)
-    order = sorted(groups, key=lambda group: (summary.datasets.index(group[0]), group[1] != "{}", group[1]))
-    return [_run_command(summary, groups[group]) for group in order]
+    classes = {
+        row: sorted(set(results["normal_class"])) for row, results in summary.frame.groupby(["dataset", "detector"])
+    }
+    groups: dict[tuple[int, str, tuple[int, ...]], list[TrialResult]] = {}
+    for result in summary.results:
+        changes = json.dumps(result.changes, sort_keys=True) if result.changes else ""
+        mine = classes[result.dataset, result.label]
+        # those of most classes first
+        group = summary.datasets.index(result.dataset), changes, (-len(mine), *mine)
+        groups.setdefault(group, []).append(result)
+    return [_run_command(summary, results) for _, results in sorted(groups.items(), key=lambda item: item[0])]
 
 
 def leaderboard_command(summary: Summary) -> str:
@@ -77,4 +81,4 @@ def _given(results: Iterable[TrialResult]) -> dict[str, list[str]]:
 def _values(command: str, option: str) -> list[str]:
     """Return the words of an option in a command: the option and its value, as often as it is given."""
     words = shlex.split(command)
-    return [word for pair in zip(words, words[1:], strict=False) if pair[0] == option for word in pair]
+    return [word for pair in pairwise(words) if pair[0] == option for word in pair]

@@ -132,7 +132,7 @@ def _spread(tables: Mapping[str, pd.DataFrame], there: pd.Series, tolerance: flo
     return np.array(
         [
             deviation.get((dataset, detector, measure), tolerance if measure == "auroc" else FRECHET_SHARE * value)
-            for (dataset, detector, _, measure), value in there.items()
+            for (dataset, detector, _, measure), value in zip(there.index, there, strict=True)
         ]
     )
 

@@ -54,7 +54,7 @@ def draw_both_sides(path: Path, *, table: pd.DataFrame, dataset: str, replay: fl
     """
     with pictures.figure(path, size=(5.2, 4.2)) as axes:
         # a legend and no names in the picture, where good methods lie close together
-        for (label, auroc, frechet), marker in zip(table.itertuples(), cycle(MARKERS), strict=False):
+        for (label, auroc, frechet), marker in zip(table.sort_index().itertuples(), cycle(MARKERS), strict=False):
             axes.plot(auroc, frechet, marker, color=f"C{MARKERS.index(marker)}", label=label)
         axes.set(title=f"{dataset} (training images, replayed: {replay:.2f})", yscale="log")
         axes.set(xlabel="AUROC (detection)", ylabel="Fréchet distance of samples")

@@ -110,9 +110,8 @@ def _save(folder: Path, plot: Plot) -> None:
 
 def _outdated(folder: Path, plots: Sequence[Plot]) -> list[Path]:
     """List the pictures that were drawn here, and show other results than the stored ones."""
-    current = {(plot.name, plot.digest) for plot in plots}
-    digests = {path: stored_digest(path) for path in sorted(folder.glob("*.png"))}
-    return [path for path, digest in digests.items() if digest and (path.name, digest) not in current]
+    current = {plot.name for plot in plots if plot.is_current(folder)}
+    return [path for path in sorted(folder.glob("*.png")) if path.name not in current and stored_digest(path)]
 
 
 def _summary(store: Store) -> Summary:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import json
 import math
 import zipfile
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -22,9 +23,9 @@ from oodbench.benchmark.reporting.summary import Ranking, Summary
 from oodbench.benchmark.results.store import Store
 from oodbench.benchmark.trials import trial_path
 
-DIGEST, RUNS = "oodbench-results", "oodbench-runs"
-"""Names of what a picture carries: the digest of its results, and how many run folders it was drawn from."""
-CURVES = 6
+DIGEST, RUNS, CURVES = "oodbench-results", "oodbench-runs", "oodbench-curves"
+"""What a picture carries: the digest of its results, of how many run folders it was drawn, and whose curves it has."""
+MOST_CURVES = 6
 """Detectors that the ROC panels show; more would hide each other."""
 
 
@@ -48,6 +49,11 @@ class Plot:
         Draws it to a path; None where the run folders that it needs are not there.
     runs : int
         How many run folders it is drawn from.
+    curves : tuple of str
+        Labels of the detectors whose curves it draws, one by one.
+    digests : mapping of str to str
+        For a picture of curves, the digest of each detector's results: it stays true while those that it shows have not
+        changed, whatever is added.
     """
 
     name: str
@@ -57,6 +63,8 @@ class Plot:
     digest: str
     draw: Callable[[Path], None] | None
     runs: int = 0
+    curves: tuple[str, ...] = ()
+    digests: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def markdown(self) -> str:
@@ -69,37 +77,38 @@ class Plot:
         information = PngInfo()
         information.add_text(DIGEST, self.digest)
         information.add_text(RUNS, str(self.runs))
+        information.add_text(CURVES, json.dumps({label: self.digests[label] for label in self.curves}))
         with replacing(folder / self.name) as temporary:
             self.draw(temporary)
             with Image.open(temporary) as image:
                 image.save(temporary, pnginfo=information)
 
     def is_current(self, folder: Path) -> bool:
-        """Whether the folder has this picture, drawn from the same results."""
-        return stored_digest(folder / self.name) == self.digest
+        """Whether the folder has this picture, and what it shows is still what the results say."""
+        stored = _stored(folder / self.name)
+        curves = json.loads(stored.get(CURVES, "{}"))
+        unchanged = bool(curves) and all(self.digests.get(label) == digest for label, digest in curves.items())
+        return stored.get(DIGEST) == self.digest or unchanged
 
     def must_be_drawn(self, folder: Path) -> bool:
-        """Whether it can be drawn and is not there, shows other results, or was drawn from fewer run folders."""
+        """Whether it can be drawn, and is not there, or shows other results or less than could be drawn now."""
         if self.draw is None:
             return False
-        return not self.is_current(folder) or _stored_runs(folder / self.name) < self.runs
+        stored = _stored(folder / self.name)
+        # where it does not say from how many, the run folders are gone: it is kept
+        fewer = int(stored.get(RUNS, self.runs)) < self.runs + (stored.get(DIGEST) != self.digest)
+        return fewer or not self.is_current(folder)
 
 
 def stored_digest(path: Path) -> str | None:
     """Read from a picture the digest of the results that it was drawn from; None without one, or without a picture."""
-    digest = _stored(path).get(DIGEST)
-    return digest if isinstance(digest, str) else None
+    return _stored(path).get(DIGEST)
 
 
-def _stored_runs(path: Path) -> float:
-    """Read how many run folders a picture was drawn from; infinity where it does not say so, for it is kept then."""
-    return float(_stored(path).get(RUNS, math.inf))
-
-
-def _stored(path: Path) -> dict[str | tuple[int, int], object]:
+def _stored(path: Path) -> dict[str, str]:
     try:
         with Image.open(path) as image:
-            return image.info
+            return {str(key): value for key, value in image.info.items() if isinstance(value, str)}
     except (OSError, UnidentifiedImageError):
         return {}
 
@@ -143,9 +152,9 @@ def _of_dataset(summary: Summary, dataset: str, store: Store) -> list[Plot]:
     by_class = summary.by_class(dataset)
     heat_map = functools.partial(figures.draw_heat_map, table=by_class.rename(columns=names), dataset=dataset)
     plots.append(Plot(f"{start}auroc.png", "AUROC by normal class", dataset, "", digest, heat_map))
-    plots += _both_sides(summary, dataset, digest)
+    plots += _both_sides(summary, dataset, rows)
     runs = _first_seed_runs(rows, store)
-    plots.append(_roc(dataset, digest, names, by_class.mean(axis=1), runs))
+    plots.append(_roc(summary, dataset, rows, runs))
     for detector in map(str, by_class.index):
         mine = {key: folder for key, folder in runs.items() if key[0] == detector}
         mine = {key: folder for key, folder in mine.items() if (folder / "samples.npy").is_file()}
@@ -163,15 +172,15 @@ def _of_dataset(summary: Summary, dataset: str, store: Store) -> list[Plot]:
     return plots
 
 
-def _both_sides(summary: Summary, dataset: str, digest: str) -> list[Plot]:
-    """Detection against generation; without changed hyperparameters and missing classes, unless all have these."""
+def _both_sides(summary: Summary, dataset: str, rows: pd.DataFrame) -> list[Plot]:
+    """Plot detection against generation: of all classes and unchanged hyperparameters, if there are such results."""
     means = {
         label: (auroc, frechet)
         for label in summary.detectors_on(dataset)
         if (auroc := summary.mean(dataset, label)) and (frechet := summary.mean(dataset, label, "frechet"))
     }
-    for wanted in (lambda label: label not in summary.changed, lambda label: means[label][1].complete):
-        means = {label: both for label, both in means.items() if wanted(label)} or means
+    means = {label: both for label, both in means.items() if label not in summary.changed} or means
+    means = {label: both for label, both in means.items() if both[0].complete and both[1].complete} or means
     if not means:
         return []
     table = pd.DataFrame(
@@ -180,17 +189,29 @@ def _both_sides(summary: Summary, dataset: str, digest: str) -> list[Plot]:
     replay = summary.controls(dataset)["frechet"].to_dict().get("replay", math.nan)
     draw = functools.partial(figures.draw_both_sides, table=table, dataset=dataset, replay=replay)
     caption = "Detection against generation, for the detectors that do both"
+    digest = _digest(rows[rows["detector"].isin(list(means))])
     return [Plot(f"{_start(dataset)}both-sides.png", caption, dataset, "", digest, draw)]
 
 
-def _roc(dataset: str, digest: str, names: dict[int, str], means: pd.Series, runs: dict[tuple[str, int], Path]) -> Plot:
+def _roc(summary: Summary, dataset: str, rows: pd.DataFrame, runs: dict[tuple[str, int], Path]) -> Plot:
     """ROC curves of the best detectors whose run folders are there."""
-    best = means[means.index.isin([key[0] for key in runs])].nlargest(CURVES).index
+    means = summary.by_class(dataset).mean(axis=1)
+    best = means[means.index.isin([label for label, _ in runs])].nlargest(MOST_CURVES).index
     shown = {key: folder for key, folder in runs.items() if key[0] in best}
-    draw = functools.partial(figures.draw_roc_panels, names=names, runs=shown) if shown else None
+    draw = functools.partial(figures.draw_roc_panels, names=summary.class_names[dataset], runs=shown)
     # the page is the same where there are no run folders
-    few = f", of the {CURVES} best detectors whose run folders were at hand" if len(means) > CURVES else ""
-    return Plot(f"{_start(dataset)}roc.png", f"ROC curves by normal class{few}", dataset, "", digest, draw, len(shown))
+    few = f", of the {MOST_CURVES} best detectors whose run folders were at hand" if len(means) > MOST_CURVES else ""
+    return Plot(
+        name=f"{_start(dataset)}roc.png",
+        caption=f"ROC curves by normal class{few}",
+        dataset=dataset,
+        detector="",
+        digest=_digest(rows),
+        draw=draw if shown else None,
+        runs=len(shown),
+        curves=tuple(dict.fromkeys(label for label, _ in shown)),
+        digests={str(label): _digest(of_label) for label, of_label in rows.groupby("detector")},
+    )
 
 
 def _first_seed_runs(rows: pd.DataFrame, store: Store) -> dict[tuple[str, int], Path]:

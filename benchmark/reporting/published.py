@@ -8,14 +8,14 @@ import pandas as pd
 
 from oodbench.benchmark.reporting.format import DASH, or_dash
 from oodbench.benchmark.reporting.summary import Summary
-from oodbench.datasets.components.protocols import DEFAULT_PROTOCOL
+from oodbench.datasets.components.protocols import DEFAULT_PROTOCOL, MemAE
 
 PUBLISHED = Path(__file__).with_name("published.csv")
 MEAN = "mean"
 ROW = ["method", "detector", "dataset", "protocol", "paper", "table"]
 PLAIN = "@plain_score=true"
 """Ends the label of one of ours that scores as in its paper."""
-OUR_NAMES = {"whole test part": DEFAULT_PROTOCOL, "2/3 train, 30 % OOD": "memae"}
+OUR_NAMES = {"whole test part": DEFAULT_PROTOCOL, "2/3 train, 30 % OOD": MemAE.name}
 """Of the protocols in the file."""
 
 

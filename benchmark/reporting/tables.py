@@ -106,16 +106,16 @@ def by_class(summary: Summary, dataset: str) -> Table:
     best = table.max()
     unhealthy = {(result.label, result.normal_class) for result in summary.unhealthy if result.dataset == dataset}
     rows = []
-    for detector in map(str, table.index):
-        failed = summary.failed(dataset, detector)
+    for detector, values in table.to_dict(orient="index").items():
+        failed = summary.failed(dataset, str(detector))
         cells = []
         for label in summary.class_names[dataset]:
-            value = table.loc[detector, label]
+            value = values[label]
             text = or_dash(value, "{:.3f}")
             text = f"**{text}**" if value == best[label] and len(table) > 1 else text
             text = f"{text} {UNHEALTHY}" if (detector, label) in unhealthy else text
             cells.append("failed" if label in failed else text)
-        rows.append([detector, *cells, _auroc(summary, dataset, detector)])
+        rows.append([str(detector), *cells, _auroc(summary, dataset, str(detector))])
     return Table(["detector", *summary.class_names[dataset].values(), "mean"], rows)
 
 
@@ -130,7 +130,7 @@ def measures(summary: Summary, dataset: str) -> Table:
     rows = []
     for detector in summary.detectors_on(dataset):
         means = {metric: summary.mean(dataset, detector, metric) for metric in MEASURES}
-        cells = [or_dash(mean and mean.value, MEASURES[metric][1]) for metric, mean in means.items()]
+        cells = [or_dash(mean.value if mean else None, MEASURES[metric][1]) for metric, mean in means.items()]
         rows.append([_named(detector, summary.mean(dataset, detector)), *cells])
     return Table(["detector", *(title for title, _ in MEASURES.values())], rows)
 
@@ -176,8 +176,8 @@ def diagnostics(summary: Summary) -> Table:
 
 def environments(summary: Summary) -> Table:
     """Return the versions and processors that the results come from."""
-    found = pd.DataFrame([result.environment for result in summary.results]).drop_duplicates()
-    rows = [[DASH if pd.isna(value) else str(value) for value in row] for row in found.astype(object).to_numpy()]
+    found = pd.DataFrame([result.environment for result in summary.results], dtype=object).drop_duplicates()
+    rows = [[DASH if pd.isna(value) else str(value) for value in row] for row in found.to_numpy()]
     return Table(list(map(str, found.columns)), rows)
 
 

@@ -159,10 +159,9 @@ class Autoencoder(Neural):
 
     def fit(self, images: Tensor, *, monitor: Monitor | None = None) -> Self:
         """Train on normal images (N, C, H, W); see `Detector.fit`."""
-        check_images(images)
+        shape = check_images(images)
         with seeded(self.seed, self.device) as generator:
-            channels, height, width = images.shape[1:]
-            self.build((channels, height, width))
+            self.build(shape)
             self._images = images
             try:
                 self._train(images, generator, monitor)

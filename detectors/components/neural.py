@@ -24,6 +24,8 @@ class Neural(Detector):
     ----------
     DEFAULTS : mapping
         For each kind of image the values of hyperparameters that are None; see `components.defaults`.
+    shape_ : tuple of int
+        (C, H, W) of the training images.
     settings_ : dict
         The hyperparameters for the training images' shape, defaults filled in.
     network_ : ModuleDict
@@ -34,6 +36,7 @@ class Neural(Detector):
 
     epochs: int | None
     device: str
+    shape_: Shape
     settings_: dict[str, Any]
     network_: nn.ModuleDict
 

@@ -9,12 +9,14 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
+from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
 
 from oodbench.benchmark.cli.templates.detector import MyDetector
 from oodbench.detectors import Detector, Monitor, check_images, register
+from oodbench.detectors.base import Shape
 
-BROKEN: dict[str, list[type[Detector]]] = {}
+BROKEN: dict[str, list[type[Any]]] = {}
 
 
 def breaks(*checks: str) -> Any:
@@ -51,7 +53,7 @@ class Scoreless(Detector):
         return self
 
 
-BROKEN["is_a_detector"] = [Plain, Scoreless]  # type: ignore[list-item]
+BROKEN["is_a_detector"] = [Plain, Scoreless]
 
 
 @breaks("has_a_proper_name")
@@ -152,7 +154,7 @@ class Changes(Whole):
 class Objects(Whole):
     """Has an object among its hyperparameters."""
 
-    def hyperparameters(self, shape: tuple[int, int, int]) -> dict[str, Any]:
+    def hyperparameters(self, shape: Shape) -> dict[str, Any]:
         return {"activation": nn.ReLU()}
 
 
@@ -205,7 +207,7 @@ class ReturnsNone(Whole):
         return None  # type: ignore[return-value]
 
 
-def spoilt_for(shape: tuple[int, int, int]) -> type[Detector]:
+def spoilt_for(shape: Shape) -> type[Detector]:
     class Spoilt(Whole):
         """Returns NaN for images of one shape."""
 
@@ -315,9 +317,9 @@ class ReportsNan(Whole):
 class Unused(Whole):
     """Has a layer that nothing uses."""
 
-    def _build(self, shape: torch.Size) -> None:
-        super()._build(shape)
-        self.network_["memory"] = nn.Linear(3, 3)
+    def build(self, shape: Shape) -> None:
+        super().build(shape)
+        self.memory_ = nn.Linear(3, 3)
 
 
 @breaks("gradient_reaches_every_parameter")
@@ -325,8 +327,9 @@ class Dead(Whole):
     """Shrinks everything that its encoder returns to 0, as a memory's threshold can."""
 
     def _errors(self, images: Tensor) -> Tensor:
-        latents = self.network_["encoder"](images)
-        return (self._decode(torch.where(latents > 1e9, latents, 0.0)) - images).square().flatten(1).sum(1)
+        latents = self.encoder_(images)
+        decoded: Tensor = self.decoder_(torch.where(latents > 1e9, latents, 0.0))
+        return (decoded - images).square().flatten(1).sum(1)
 
 
 @breaks("scoring_before_fitting_is_refused")
@@ -334,7 +337,7 @@ class ScoresUnfitted(Whole):
     """Scores although nothing was fitted."""
 
     def score(self, images: Tensor) -> Tensor:
-        return super().score(images) if hasattr(self, "network_") else torch.zeros(len(images))
+        return super().score(images) if hasattr(self, "encoder_") else torch.zeros(len(images))
 
 
 @breaks("scoring_before_fitting_is_refused")
@@ -342,7 +345,7 @@ class Confused(Whole):
     """Raises something that says nothing."""
 
     def score(self, images: Tensor) -> Tensor:
-        if not hasattr(self, "network_"):
+        if not hasattr(self, "encoder_"):
             raise KeyError("network")
         return super().score(images)
 
@@ -562,14 +565,28 @@ class Shifts(Whole):
 
 @breaks("saved_and_loaded_scores_the_same")
 class Forgets(Whole):
-    """Keeps a number where it is not saved."""
+    """Keeps an object that is not saved by itself."""
 
     def fit(self, images: Tensor, *, monitor: Monitor | None = None) -> Self:
-        self.scale_ = 2.0
+        self.scaler_ = StandardScaler().fit(images.flatten(1).numpy())
         return super().fit(images, monitor=monitor)
 
     def score(self, images: Tensor) -> Tensor:
-        return super().score(images) * self.scale_
+        return super().score(images) * float(self.scaler_.scale_[0])
+
+
+@breaks("saved_and_loaded_scores_the_same")
+class BuildsElsewhere(Whole):
+    """Makes a network in fit, which cannot be made again when the model is loaded."""
+
+    def fit(self, images: Tensor, *, monitor: Monitor | None = None) -> Self:
+        self.head_ = nn.Flatten()
+        return super().fit(images, monitor=monitor)
+
+    def score(self, images: Tensor) -> Tensor:
+        check_images(images, self.shape_)
+        heads: Tensor = self.head_(images)
+        return super().score(images) + heads.sum(1)
 
 
 @breaks("saved_and_loaded_scores_the_same", "saved_and_loaded_samples_the_same")

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import json
+import re
+import shlex
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-from oodbench.benchmark import inference as scoring
+from oodbench.benchmark import inference
 from oodbench.benchmark.cli.app import app
 from oodbench.benchmark.errors import UsageError
 from oodbench.benchmark.plugins import Plugins
 from oodbench.benchmark.results.store import Store
 from oodbench.datasets.cifar10 import CIFAR10
+from oodbench.datasets.folder import read_image
 
 PLANE, FROG = 0, 6
 
@@ -56,10 +62,10 @@ def test_a_run_on_a_folder_has_everything(out: tuple[Path, str], photos: Path) -
     store = Store.at(folder)
     results = store.read_all()
     assert len(results) == 4
-    assert {result["class_name"] for result in results} == {"planes", "frogs"}
-    assert {result["test_images"] for result in results} == {72}
-    assert max(result["auroc"] for result in results) > 0.6
-    assert all(result["threshold"]["images"] == 8 for result in results)
+    assert {result.class_name for result in results} == {"planes", "frogs"}
+    assert {result.test_images for result in results} == {72}
+    assert max(result.auroc for result in results) > 0.6
+    assert all(result.threshold is not None and result.threshold.images == 8 for result in results)
     runs = sorted(path.parent for path in store.runs.rglob("model_card.json"))
     assert len(runs) == 4
     assert all((run / "samples.png").is_file() and (run / "roc.png").is_file() for run in runs)
@@ -85,7 +91,7 @@ def test_an_image_that_is_added_makes_the_results_stale(out: tuple[Path, str], p
 
 def test_scores_and_verdicts(out: tuple[Path, str], photos: Path, plugins: Plugins) -> None:
     (run,) = (path.parent for path in Store.at(out[0]).runs.rglob("gmm/class-0*/model_card.json"))
-    table = scoring.score_images(run, [photos], plugins)
+    table = inference.score_images(run, [photos], plugins)
     assert len(table) == 241
     assert table["score"].dropna().is_monotonic_decreasing
     assert table["verdict"].iloc[-1] == "unreadable"
@@ -116,13 +122,57 @@ def test_the_command(out: tuple[Path, str], photos: Path, tmp_path: Path) -> Non
     assert list(pd.read_csv(tmp_path / "deep" / "scores.csv").columns) == ["image", "score", "verdict"]
 
 
+def test_a_stored_model_is_loaded(out: tuple[Path, str], photos: Path, plugins: Plugins) -> None:
+    (run,) = (path.parent for path in Store.at(out[0]).runs.rglob("gmm/class-0*/model_card.json"))
+    model = inference.load_model(run)
+    assert isinstance(model, plugins.detectors["gmm"])
+    frog = photos / "frogs" / "000.jpg"
+    pixels = torch.from_numpy(read_image(frog, (3, 24, 24))).unsqueeze(0).float() / 255
+    assert model.score(pixels).item() == pytest.approx(inference.score_images(run, [frog], plugins)["score"][0])
+    assert model.sample(2).shape == (2, 3, 24, 24)
+
+
+def test_models_that_cannot_be_loaded(out: tuple[Path, str], tmp_path: Path) -> None:
+    (stored,) = (path.parent for path in Store.at(out[0]).runs.rglob("gmm/class-0*/model_card.json"))
+    run = tmp_path / "run"
+    shutil.copytree(stored, run)
+    (run / "model.safetensors").write_bytes(b"torn")
+    with pytest.raises(
+        UsageError, match=r"run holds a model that cannot be read \(.*\): run its trial again with --for"
+    ):
+        inference.load_model(run)
+    (run / "model.safetensors").unlink()
+    with pytest.raises(UsageError, match="run holds a model that cannot be read"):
+        inference.load_model(run)
+    card = json.loads((run / "model_card.json").read_text())
+    (run / "model_card.json").write_text(json.dumps({**card, "detector": "mine"}))
+    with pytest.raises(UsageError, match="holds a model of 'mine', which is neither built in nor installed: name the"):
+        inference.load_model(run)
+
+
+def test_the_command_that_makes_a_missing_model_is_named(out: tuple[Path, str], photos: Path, tmp_path: Path) -> None:
+    data = f"folder:{photos}@24"
+    folder = tmp_path / "my results"
+    missing = invoke("sample", "gmm", "--dataset", data, "--class", "frogs", "--out", str(folder))
+    assert missing.exit_code == 2
+    (command,) = re.findall("run `bench (.*)` to make it", missing.output)
+    made = invoke(*shlex.split(command))
+    assert made.exit_code == 0, made.output
+    picture = tmp_path / "samples.png"
+    again = invoke(
+        "sample", "gmm", "--dataset", data, "--class", "frogs", "--out", str(folder), "--output", str(picture)
+    )
+    assert again.exit_code == 0, again.output
+    assert picture.is_file()
+
+
 def test_bad_input(out: tuple[Path, str], photos: Path, plugins: Plugins, tmp_path: Path) -> None:
     (run,) = (path.parent for path in Store.at(out[0]).runs.rglob("gmm/class-0*/model_card.json"))
     with pytest.raises(UsageError, match="holds no stored model: name a run folder, such as"):
-        scoring.score_images(tmp_path, [photos], plugins)
+        inference.score_images(tmp_path, [photos], plugins)
     with pytest.raises(UsageError, match=r"There is no file or folder .*nothing.jpg: name images, or folders"):
-        scoring.score_images(run, [tmp_path / "nothing.jpg"], plugins)
+        inference.score_images(run, [tmp_path / "nothing.jpg"], plugins)
     with pytest.raises(UsageError, match="There are no images in"):
-        scoring.score_images(run, [tmp_path], plugins)
+        inference.score_images(run, [tmp_path], plugins)
     with pytest.raises(UsageError, match="None of 1 files can be read as an image"):
-        scoring.score_images(run, [photos / "planes" / "broken.jpg"], plugins)
+        inference.score_images(run, [photos / "planes" / "broken.jpg"], plugins)

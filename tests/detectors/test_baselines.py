@@ -167,7 +167,7 @@ def test_geotrans_refuses_what_cannot_be_turned() -> None:
     with pytest.raises(ValueError, match="must be square; these are 8×10"):
         GeoTrans().fit(torch.rand(3, 1, 8, 10))
     with pytest.raises(ValueError, match="network is 'small' or 'resnet18', not 'vgg'"):
-        GeoTrans(network="vgg").fit(lit(3, 0))
+        GeoTrans(network="vgg").fit(lit(3, 0))  # type: ignore[arg-type]
 
 
 def test_geotrans_large_network() -> None:

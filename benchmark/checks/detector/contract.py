@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -19,7 +19,6 @@ fatal = adds_to(CHECKS, fatal=True)
 CONSTRUCTOR = "`def __init__(self, *, k: int = 5)`"
 FIT, SCORE = "`def fit(self, images, *, monitor=None)`", "`def score(self, images)`"
 SAMPLE, RECONSTRUCT = "`def sample(self, n, *, generator=None)`", "`def reconstruct(self, images)`"
-MISSING = object()
 
 
 @fatal
@@ -98,31 +97,32 @@ def constructor_only_keeps_parameters(specimen: Specimen) -> None:
 def methods_take_what_they_are_given(specimen: Specimen) -> None:
     """The methods can be called as the benchmark calls them: with images alone, without labels."""
     cls = specimen.cls
-    _accepts(cls.fit, ["images"], ["monitor"], f"write {FIT}; there are no labels.")
-    _accepts(cls.score, ["images"], [], f"write {SCORE}; there are no labels.")
+    _accepts(cls.fit, "images", "monitor", f"write {FIT}; detectors see no labels.")
+    _accepts(cls.score, "images", None, f"write {SCORE}; detectors see no labels.")
     if can_sample(cls):
-        _accepts(cls.sample, ["n"], ["generator"], f"write {SAMPLE}.")
+        _accepts(cls.sample, "n", "generator", f"write {SAMPLE}.")
     if can_reconstruct(cls):
-        _accepts(cls.reconstruct, ["images"], [], f"write {RECONSTRUCT}.")
+        _accepts(cls.reconstruct, "images", None, f"write {RECONSTRUCT}.")
 
 
-def _accepts(method: Callable[..., Any], needed: Sequence[str], optional: Sequence[str], advice: str) -> None:
-    """Demand that a method takes `needed` by position, and `optional` by keyword, but needs nothing else."""
-    name = method.__name__
-    _, *parameters = inspect.signature(method).parameters.values()
-    places = [one for one in parameters if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]
-    starred = {one.kind for one in parameters}
-    demand(
-        len(places) >= len(needed) or inspect.Parameter.VAR_POSITIONAL in starred,
-        f"{name} does not take {' and '.join(needed)} by position: {advice}",
-    )
-    for keyword in optional:
-        named = any(one.name == keyword and one.kind != one.POSITIONAL_ONLY for one in parameters[len(needed) :])
-        demand(named or inspect.Parameter.VAR_KEYWORD in starred, f"{name} does not take {keyword}: {advice}")
-    rest = [one for one in parameters if one not in places[: len(needed)]]
-    plain = [one for one in rest if one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)]
-    extra = [one.name for one in plain if one.default is one.empty]
-    demand(not extra, f"{name} needs {', '.join(extra)} besides {' and '.join(needed)}: {advice}")
+def _accepts(method: Callable[..., Any], first: str, keyword: str | None, advice: str) -> None:
+    """Demand that a method can be called with one argument, and with an optional keyword besides."""
+    signature = inspect.signature(method)
+    rest = list(signature.parameters.values())[2:]  # behind self and the argument
+    starred = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    extra = [one.name for one in rest if one.default is one.empty and one.kind not in starred]
+    demand(not extra, f"{method.__name__} needs {', '.join(extra)} besides {first}: {advice}")
+    demand(_binds(signature), f"{method.__name__} does not take {first} by position: {advice}")
+    if keyword is not None:
+        demand(_binds(signature, **{keyword: None}), f"{method.__name__} does not take {keyword}: {advice}")
+
+
+def _binds(signature: inspect.Signature, **keywords: None) -> bool:
+    try:
+        signature.bind("self", "argument", **keywords)
+    except TypeError:
+        return False
+    return True
 
 
 @fatal

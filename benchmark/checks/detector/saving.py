@@ -18,6 +18,10 @@ from oodbench.benchmark.checks.detector.specimen import Specimen
 
 CHECKS: list[Check[Specimen]] = []
 check = adds_to(CHECKS)
+SAVED = (
+    "Saved are attributes that end in _ and hold tensors, plain values, or torch modules that the class's build(shape) "
+    "makes: return everything else from state, and take it back in restore."
+)
 
 
 @contextmanager
@@ -35,13 +39,10 @@ def saved_and_loaded_scores_the_same(specimen: Specimen) -> None:
             loaded = specimen.cls.load(folder)
             scores = loaded.score(specimen.new_images)
         except Exception as error:
-            raise CheckFailed(
-                f"the loaded model raised {type(error).__name__}: {error}; only tensors in attributes that end in _ "
-                "are saved by themselves: return everything else from state, and take it back in restore."
-            ) from error
+            raise CheckFailed(f"the loaded model raised {type(error).__name__}: {error} {SAVED}") from error
     demand(
         torch.equal(scores, specimen.scores),
-        "a saved and loaded model returns other scores: return everything from state that score uses.",
+        "a saved and loaded model returns other scores: it keeps something that is not saved. " + SAVED,
     )
 
 
@@ -53,7 +54,7 @@ def saved_and_loaded_samples_the_same(specimen: Specimen) -> None:
         drawn = draw(specimen.cls.load(folder), 4)
     demand(
         torch.equal(drawn, draw(detector, 4)),
-        "a saved and loaded model draws other samples: return everything from state that sample uses.",
+        "a saved and loaded model draws other samples: it keeps something that is not saved. " + SAVED,
     )
 
 

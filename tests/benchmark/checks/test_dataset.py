@@ -95,7 +95,7 @@ def test_real_datasets_pass(name: str, plugins: Plugins, data_dir: Path) -> None
     check_dataset(plugins.datasets[name](data_dir))
 
 
-def test_all_faults_are_reported_with_their_mending() -> None:
+def test_all_faults_are_reported_with_their_fix() -> None:
     with pytest.raises(
         CheckFailed, match=r"has_a_proper_name: its name is 'My Data'[^\n]*\nclass_names_are_distinct: it"
     ):

@@ -28,14 +28,20 @@ ERRORS = [
     (["run", "--dataset", "digits", "--plugin", "nothing.py"], "There is no Python file nothing.py"),
     (["run", "--dataset", "digits", "--detector", "nothing.py"], "There is no Python file nothing.py"),
     (["run", "--dataset", "digits", "--image-size", "16"], "--image-size is for datasets folder:PATH"),
-    (["run", "--dataset", "digits", "--out", __file__], "cannot be written to (it is a file): choose another folder"),
-    (["run", "--dataset", "digits", "--out", f"{__file__}/deeper"], "(it is a file): choose another folder with --out"),
+    (
+        ["run", "--dataset", "digits", "--out", __file__],
+        "it is a file): choose another folder",
+    ),
+    (
+        ["run", "--dataset", "digits", "--out", f"{__file__}/deeper"],
+        f"({__file__}: it is a file)",
+    ),
     (["run", "--dataset", "digits", "--seeds", "2", "--seed", "1"], "give only one of them"),
     (["run", "--dataset", "digits", "--seed", "1,x"], "--seed x: a seed is a whole number from 0 up"),
     (["run", "--dataset", "digits", "--jobs", "0"], "Invalid value for '--jobs'"),
     (
         ["run", "--all", "--dataset", "digits"],
-        "--all is every detector on MNIST and CIFAR-10, all classes: leave it out",
+        "--all is every detector on MNIST and CIFAR-10",
     ),
     (["run", "--dataset", "digits", "--trace", "--results-only"], "leave out --trace, or --results-only"),
     (["run", "--dataset", "digits", "--together", "--trace"], "--together goes with neither --trace nor --scheduler"),
@@ -63,7 +69,7 @@ from oodbench.benchmark.cli.app import app
 
 found = [CliRunner().invoke(app, arguments) for arguments in json.load(sys.stdin)]
 print(json.dumps([[result.exit_code, result.stderr, result.output] for result in found]))
-print([module for module in ("torch", "pandas", "sklearn") if module in sys.modules])
+print([module for module in ("torch", "scipy", "sklearn") if module in sys.modules])
 """
 
 
@@ -106,7 +112,7 @@ def test_a_folder_without_permission(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     result = bench("run", "--dataset", "digits", "--out", tmp_path / "mine")
     assert result.exit_code == 2
-    assert f"for {tmp_path} (permission denied): choose another folder with --out" in result.stderr
+    assert f"({tmp_path}: permission denied): choose another folder with --out" in result.stderr
 
 
 def test_help_names_every_verb_with_its_whole_sentence() -> None:
@@ -122,7 +128,6 @@ def test_help_names_every_verb_with_its_whole_sentence() -> None:
 def test_the_help_of_a_verb_is_not_cut(verb: str) -> None:
     text = done(verb, "--help")
     assert "…" not in text
-    assert "<" not in text  # a metavar that nobody chose
 
 
 def test_version() -> None:

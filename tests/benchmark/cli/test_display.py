@@ -4,7 +4,7 @@ import io
 
 from rich.console import Console
 
-from oodbench.benchmark.cli.display import LineDisplay, LiveDisplay, duration, make_display
+from oodbench.benchmark.cli.display import LineDisplay, LiveDisplay, make_display
 from oodbench.benchmark.trials import Trial
 from tests.benchmark.made_up import result
 
@@ -31,7 +31,7 @@ def test_lines() -> None:
     display.begin(12, 10, 1, 2)
     display.progress(TRIAL, 0, 1)
     display.finished(TRIAL, result())
-    display.finished(Trial("mnist", "ae", 3, 0), result(status="failed", error="boom [x]"))
+    display.finished(Trial("mnist", "ae", 3, 0), result(status="failed", error="boom\n  [x]"))
     lines = text(out).splitlines()
     assert lines[0] == (
         "12 trials: 2 done already, 10 to run (1 of them stale: stored by other code or settings), 2 at a time."
@@ -53,9 +53,3 @@ def test_live_view_shows_what_runs_and_what_is_done() -> None:
     assert "AUROC 0.900" in text(out)
     assert "mnist 4 ae seed 0" in text(out)
     assert "25%" in text(out)
-
-
-def test_duration() -> None:
-    assert [duration(s) for s in (0.12, 9.94, 59.6, 100, 3600, 9000)] == [
-        *("0.1 s", "9.9 s", "60 s", "2 min", "60 min", "2.5 h")
-    ]

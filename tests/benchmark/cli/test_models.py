@@ -38,18 +38,8 @@ def test_sample_draws_from_the_model_of_its_protocol(tmp_path: Path) -> None:
 
 
 def test_the_command_that_sample_names_makes_the_model(tmp_path: Path) -> None:
-    sample = [
-        "sample",
-        "ppca",
-        "--dataset",
-        "digits",
-        "--class",
-        "3",
-        "--out",
-        tmp_path,
-        "--output",
-        tmp_path / "x.png",
-    ]
+    select = ["ppca", "--dataset", "digits", "--class", "3"]
+    sample = ["sample", *select, "--out", tmp_path, "--output", tmp_path / "x.png"]
     (command,) = re.findall(r"run `(.+)` to make it", bench(*sample).stderr)
     assert pasted(command).exit_code == 0
     done(*sample)

@@ -27,7 +27,7 @@ def test_a_run_writes_the_leaderboard(finished: Path) -> None:
 
 def test_a_run_says_first_and_last_where_it_writes_and_shows_the_ranks(tmp_path: Path) -> None:
     first, *shown, last = done("run", *DIGITS, "--detector", "mean,ppca", "--out", tmp_path).splitlines()
-    assert first == f"Results go to {tmp_path}/results, run folders to {tmp_path}/runs."
+    assert first == f"Writing to {tmp_path} (results, leaderboard) and {tmp_path}/runs (run folders)."
     assert shown[0].startswith("2 trials: 0 done already, 2 to run, ")
     assert last == f"Leaderboard: {tmp_path}/README.md, results: {tmp_path}/results, run folders: {tmp_path}/runs"
     assert "Writing the leaderboard: page, table and plots." in shown
@@ -43,8 +43,20 @@ def test_the_ranks_are_of_the_datasets_that_were_run(tmp_path: Path) -> None:
 
 
 def test_values_may_be_joined_and_names_match_whatever_their_case(tmp_path: Path) -> None:
-    done("run", "--dataset", "Digits", "--class", "3,4", "--detector", "Mean,KNN", "--seed", "0,1", "--out", tmp_path)
-    assert trials(tmp_path) == {f"digits {label} {name} seed 0" for label in (3, 4) for name in ("mean", "knn")}
+    done(
+        "run",
+        "--dataset",
+        "Digits",
+        "--class",
+        "3,4",
+        "--detector",
+        "Mean,COMPLEXITY",
+        "--seed",
+        "0,1",
+        "--out",
+        tmp_path,
+    )
+    assert trials(tmp_path) == {f"digits {label} {name} seed 0" for label in (3, 4) for name in ("mean", "complexity")}
 
 
 def test_a_file_stands_for_the_detectors_that_it_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

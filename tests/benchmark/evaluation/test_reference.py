@@ -17,7 +17,7 @@ from oodbench.datasets.fashion_mnist import FashionMNIST
 
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(reference, "user_cache_path", lambda _: tmp_path)
+    monkeypatch.setattr(reference, "cache_folder", lambda: tmp_path)
     return tmp_path / reference.FOLDER
 
 
@@ -101,7 +101,7 @@ def test_without_a_cache_they_are_computed_every_time(
     tmp_path: Path, digits: Split, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").touch()
-    monkeypatch.setattr(reference, "user_cache_path", lambda _: tmp_path / "file")  # no folder can be made in there
+    monkeypatch.setattr(reference, "cache_folder", lambda: tmp_path / "file")  # no folder can be made in there
     prepare(Digits, 3, lambda: digits)
     made = reference_of(Digits, 3, lambda: digits)
     assert made is not None

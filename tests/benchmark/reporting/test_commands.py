@@ -19,10 +19,12 @@ def test_a_command_for_each_dataset_and_each_change() -> None:
         row("vae", [0.9, 0.8], seed=1),
         row("vae", [0.9, 0.8], changes={"epochs": 3}),
         row("ae", [0.9, 0.8, 0.7], "digits", seed=4)[1:],
+        row("vae", [0.9, 0.8, 0.7], "digits"),
     )
     assert run_commands(made) == [
         "bench run --dataset mnist --detector ae,vae --seeds 2",
         "bench run --dataset mnist --detector vae --set vae.epochs=3",
+        "bench run --dataset digits --detector vae",
         "bench run --dataset digits --class 1,2 --detector ae --seed 4",
     ]
 

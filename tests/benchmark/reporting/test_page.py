@@ -44,7 +44,7 @@ def measured(detector: str, aurocs: list[float], frechet: float, dataset: str = 
 
 def ranked(detector: str, gap: float, dataset: str = "mnist") -> list[TrialResult]:
     """Eight splits, enough to tell three detectors apart, with samples."""
-    more = {"classifier": "abc", "controls": {"replay": Generation(**generated(0.25))}}
+    more: dict[str, Any] = {"classifier": "abc", "controls": {"replay": Generation(**generated(0.25))}}
     return [
         result(dataset, detector, k, auroc=0.9 - gap - 0.01 * k, classes=8, **more, **generated(1 + 5 * gap + 0.01 * k))
         for k in range(8)
@@ -111,8 +111,9 @@ def test_a_page_of_one_class_shows_its_figures() -> None:
     assert row_of_vae["mnist Fréchet"] == "3.00 (1 of 10)"
     assert (row_of_vae["mnist fit"], row_of_vae["mnist rank"], row_of_vae[""]) == ("10 s", "—", "—")
     assert headline.index(" ae ") < headline.index(" vae ")
-    assert "| vae (1 of 10) |" in section.partition("FPR@95TPR")[2].partition("**Generation**")[0]
-    assert "| vae (1 of 10) |" in section.partition("**Generation**")[2]
+    measures, _, generation = section.partition("**Generation**")
+    assert cells(measures.partition("FPR@95TPR")[2], "vae (1 of 10)")[3] == "0.250"
+    assert cells(generation, "vae (1 of 10)")[1:3] == ["—", "3.000"]
 
 
 def test_a_failed_trial_is_a_visible_cell_with_its_cause_and_its_command() -> None:
@@ -123,7 +124,7 @@ def test_a_failed_trial_is_a_visible_cell_with_its_cause_and_its_command() -> No
         "- mnist, normal class 1, vae, seed 0: FitDivergedError: the loss was nan. Run it again: "
         "`bench run --dataset mnist --class 1 --detector vae --seed 0`\n" in page
     )
-    assert named(page_of([failed]), "vae")["mnist AUROC"] == "failed"
+    assert named(tables.headline(summary([failed])), "vae")["mnist AUROC"] == "failed"
 
 
 def test_an_unhealthy_model_is_marked() -> None:
@@ -244,6 +245,7 @@ def test_words_on_what_is_not_significant() -> None:
         ["- `ae` is not significantly better than `vae`."],
         ["- `vae` is not significantly better than `ae`."],
     )
+    assert "correction for 1 pair, at" in page_of(row("ae", places), row("mean", worse))
     page = page_of(row("ae", [0.9] * 3), row("vae", [0.8] * 3))
     assert "3 splits are too few to tell for 2 detectors" in page
     assert "more than chance" not in page_of(row("ae", [0.9] * 3))

@@ -11,6 +11,7 @@ from oodbench.benchmark.reporting.tables import readme_table
 from oodbench.benchmark.results.store import Store
 from tests.benchmark.made_up import row
 from tests.benchmark.reporting.test_page import summary
+from tests.conftest import REPOSITORY
 
 ROWS = row("vae", [0.9, 0.8]) + row("ae", [0.7, 0.9], changes={"epochs": 3}) + row("knn", [0.7, 0.9])[:1]
 MARKED = "# Mine\r\n<!-- headline -->\n<!-- /headline -->\nrest"
@@ -83,3 +84,11 @@ def test_a_link_is_not_followed(store: Store, tmp_path: Path) -> None:
     leaderboard.update(store)
     assert read("other/README.md") == MARKED
     assert Path("README.md").is_symlink()
+
+
+@pytest.mark.parametrize("protocol", ["deep-svdd", "memae"])
+def test_the_committed_leaderboard_and_readme_are_those_of_the_committed_results(
+    protocol: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(REPOSITORY)
+    assert leaderboard.check(Store.at(None, protocol)) == []

@@ -160,7 +160,7 @@ def test_the_best_setting_becomes_the_default_of_its_kind_of_image(
     copy = tmp_path / "vae.json"
     shutil.copy(REPOSITORY / "detectors" / "vae.json", copy)
     before = json.loads(copy.read_text(encoding="utf-8"))
-    monkeypatch.setattr(defaults, "settings_file", lambda _: copy)
+    monkeypatch.setattr(defaults, "defaults_file", lambda _: copy)
     assert defaults.write_defaults(VAE, plugins.datasets["digits"], {"kl_weight": 7.5}) == copy
     after = json.loads(copy.read_text(encoding="utf-8"))
     assert after["tiny"] == {**before["tiny"], "kl_weight": 7.5}

@@ -1,0 +1,50 @@
+"""What ``bench run`` shows at its end: the leaderboard that it wrote, the ranks, and the failures."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from oodbench.benchmark.cli.terminal import in_one_line, make_table, say, show_tables
+
+if TYPE_CHECKING:
+    from oodbench.benchmark.results.result import TrialResult
+    from oodbench.benchmark.results.store import Store
+
+
+def write_leaderboard(store: Store, jobs: int) -> Path:
+    """Write page, table and plots in some processes, unless they are newer than all results; return the page."""
+    page = store.leaderboard / "README.md"
+    written = page.stat().st_mtime if page.is_file() else 0.0
+    if store.plots.is_dir() and all(path.stat().st_mtime < written for path in store.results.rglob("*")):
+        return page
+    from oodbench.benchmark.reporting import leaderboard
+    from oodbench.benchmark.running.pool import parallel_map
+
+    say("Writing the leaderboard: page, table and plots.")
+    with parallel_map(jobs) as parallel:
+        return leaderboard.update(store, map=parallel)
+
+
+def show_ranks(store: Store, datasets: Collection[str]) -> None:
+    """Print the ranked table of some datasets, best first, and what was left out of it."""
+    from oodbench.benchmark.reporting.summary import Summary
+    from oodbench.benchmark.reporting.tables import ranked_rows
+
+    results = store.read_all()
+    for problem in results.problems:
+        say(f"Left out: {problem}", style="yellow")
+    ranked = ranked_rows(Summary(results.select(dataset=datasets)))
+    table = make_table(ranked.header)
+    for row in ranked.rows:
+        table.add_row(*row)
+    show_tables(table)
+
+
+def show_failures(failed: Sequence[TrialResult], done: int) -> None:
+    """Print the failed of some trials, each with the command that runs it again and its cause."""
+    if failed:
+        say(f"{len(failed)} of {done} trials failed; the others are stored:", style="red")
+    for result in failed:
+        say(f"  {result.command}: {in_one_line(result.error or '')}")
