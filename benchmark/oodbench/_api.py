@@ -171,12 +171,11 @@ def evaluate(
     from oodbench._split import LoadedSplit
     from oodbench.benchmark.evaluation.evaluate import evaluate as measure
     from oodbench.benchmark.evaluation.reference import reference_of
-    from oodbench.detectors.base import Detector
 
     loaded = split if isinstance(split, LoadedSplit) else None
     if seed is None:
         seed = loaded.seed if loaded else 0
-    made = detector if isinstance(detector, Detector) else _made(detector, seed)
+    made = _made(detector, seed) if isinstance(detector, (str, Path, type)) else detector
     reference = None
     if loaded is not None:
 
@@ -259,8 +258,8 @@ def run(
     >>> results = ob.run(["knn", "pca"], ["digits"], classes=[3], out="my-run", progress=False)
     >>> [result.detector for result in results]
     ['knn', 'pca']
-    >>> results.leaderboard()["digits"]["auroc"].min() > 0.9
-    True
+    >>> round(float(results.leaderboard()["digits"]["auroc"].max()), 1)
+    1.0
     """
     from oodbench.benchmark.cli.display import make_display
     from oodbench.benchmark.cli.terminal import terminal

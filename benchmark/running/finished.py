@@ -17,7 +17,7 @@ import oodbench.datasets
 import oodbench.detectors
 from oodbench.benchmark.files import cache_folder, digest, write_text
 from oodbench.benchmark.plugins import Plugins
-from oodbench.benchmark.plugins.sources import built_in
+from oodbench.benchmark.plugins.sources import Kind, built_in
 from oodbench.benchmark.results.result import TrialResult
 from oodbench.benchmark.results.store import Store
 from oodbench.benchmark.trials import BENCHMARK_DATASETS, Trial, class_labels
@@ -115,11 +115,14 @@ def _path(selection: Selection, plugins: Plugins) -> Path | None:
     """Return where a selection is kept; None if it holds what is not built in."""
     detectors = selection.detectors or plugins.detectors.names()
     datasets = selection.datasets or BENCHMARK_DATASETS
-    for kind, names in (("detector", detectors), ("dataset", datasets)):
-        if not {name.partition(":")[0].lower() for name in names} <= {origin.name for origin in built_in(kind)}:
-            return None
+    if not (_are_built_in("detector", detectors) and _are_built_in("dataset", datasets)):
+        return None
     versions = [f"{name} {plugins.datasets[name].version}" for name in datasets]
     return cache_folder() / FOLDER / f"{digest(str(selection), *versions, *_state())}.json"
+
+
+def _are_built_in(kind: Kind, names: Sequence[str]) -> bool:
+    return {name.partition(":")[0].lower() for name in names} <= {origin.name for origin in built_in(kind)}
 
 
 def _state() -> Iterator[str]:
