@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 from collections.abc import Sequence
 from contextlib import suppress
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, get_type_hints
+from typing import TYPE_CHECKING, Any
 
 from oodbench.benchmark.errors import UsageError
 
@@ -71,10 +69,10 @@ def parse(text: str) -> Any:
 
 
 def _annotation(detector: type[Detector], parameter: str) -> Any:
-    constructor: Any = inspect.unwrap(detector.__init__)
+    from oodbench.detectors.base import parameter_types  # imports torch
+
     with suppress(Exception):  # it may have no annotation, or one that names what is imported for type checkers alone
-        alone = SimpleNamespace(__annotations__={parameter: constructor.__annotations__[parameter]})
-        return get_type_hints(alone, constructor.__globals__, include_extras=True)[parameter]
+        return parameter_types(detector)[parameter]
     return _type_of_default(detector, parameter)
 
 

@@ -7,8 +7,10 @@ more than one dataset: what was run on one never changes the figures of another.
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import TYPE_CHECKING
 
-import pandas as pd
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def done(frame: pd.DataFrame, dataset: str) -> pd.DataFrame:

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self, overload
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any, Self, overload
 
 from oodbench.benchmark.errors import UsageError
 from oodbench.benchmark.evaluation.measures import DETECTION, GENERATION
 from oodbench.benchmark.files import PARTIAL
 from oodbench.benchmark.results import aggregate
 from oodbench.benchmark.results.result import ResultError, TrialResult
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 COLUMNS = (
     *("dataset", "detector", "normal_class", "seed"),
@@ -186,6 +187,8 @@ class Results(Sequence[TrialResult]):
             With `COLUMNS`, sorted by dataset, detector (its label), normal class and seed. What a failed trial did not
             measure, or a method cannot do, is NaN.
         """
+        import pandas as pd  # takes a third of a second
+
         measured = [{name: getattr(result, name) for name in COLUMNS} | {"detector": result.label} for result in self]
         frame = pd.DataFrame(measured, columns=list(COLUMNS))
         return frame.sort_values(ORDER, ignore_index=True)
@@ -207,6 +210,8 @@ class Results(Sequence[TrialResult]):
 
             Sorted by the mean of the ranks; detectors without a rank come last.
         """
+        import pandas as pd
+
         frame = self.to_frame()
         tables = {dataset: self._leaderboard_of(dataset, frame) for dataset in sorted(self.class_counts)}
         if not tables:
@@ -216,6 +221,8 @@ class Results(Sequence[TrialResult]):
         return board.loc[sorted(board.index, key=lambda label: (mean_rank.fillna(float("inf"))[label], label))]
 
     def _leaderboard_of(self, dataset: str, frame: pd.DataFrame) -> pd.DataFrame:
+        import pandas as pd
+
         classes = self.class_counts[dataset]
         table = aggregate.by_class(frame, dataset)
         complete = aggregate.complete(frame, dataset, classes)

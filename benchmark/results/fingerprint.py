@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import ast
 import builtins
-import hashlib
 import inspect
 import json
 import linecache
@@ -30,6 +29,7 @@ from types import CodeType, FunctionType, ModuleType
 from typing import Any, Final
 
 import oodbench.detectors
+from oodbench.benchmark.files import digest
 from oodbench.benchmark.results.syntax import NOT_COMPUTED, bound_names, has_effect, normal_form
 
 DETECTORS: Final = Path(str(oodbench.detectors.__file__)).resolve().parent
@@ -59,7 +59,7 @@ def fingerprint(detector: type) -> str:
     str
         12 hexadecimal digits.
     """
-    return hashlib.sha256("\n".join(sorted(_Walk(detector).found)).encode()).hexdigest()[:12]
+    return digest(*sorted(_Walk(detector).found))
 
 
 class _Source:

@@ -104,7 +104,7 @@ class TrialResult(Measures):
         """
         values = self.model_dump(mode="json")
         ordered = {key: values[key] for key in KEYS if key in values}
-        write_text(path, json.dumps(ordered, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+        write_text(path, json.dumps(ordered, indent=2, ensure_ascii=False) + "\n")
 
     @classmethod
     def from_disk(cls, path: Path) -> TrialResult:

@@ -14,8 +14,8 @@ Canonical = Callable[[list[str]], list[str]]
 
 REGISTERED: Final = (["oodbench", "register"], ["oodbench", "register_family"])
 """Decorators that give a class its name, which has no part in what it computes."""
-NOT_COMPUTED: Final = ("SEARCH", "ABLATIONS")
-"""Class attributes that say what may be tried, and not what is."""
+NOT_COMPUTED: Final = ("SEARCH", "ABLATIONS", "SCORE_ONLY")
+"""Class attributes of `Detector` that tell others what to try; they have no part in a trial."""
 IGNORED: Final = ("ctx", "kind", "type_comment", "type_params", "returns", "annotation", "decorator_list")
 
 

@@ -153,7 +153,7 @@ class ClusterWorkers(Workers):
         self,
         client: Client,
         jobs: Sequence[Job],
-        sources: Sequence[Source],
+        sources: Sequence[Source] = (),
         warnings: Sequence[str] = (),
         *,
         away: bool,

@@ -69,3 +69,13 @@ def test_nan_is_refused() -> None:
 def test_one_kind_only_is_refused() -> None:
     with pytest.raises(ValueError, match="both normal and out-of-distribution"):
         measure([0, 1], [1, 1])
+
+
+def test_no_measure_is_rounded_above_one() -> None:
+    rng = np.random.default_rng(0)
+    for n in range(2, 60):
+        is_ood = np.arange(10 * n) >= n
+        scores = (rng.random(10 * n) + 2 * is_ood).astype(np.float32)
+        measured = detection_metrics(scores, is_ood)
+        assert all(0 <= value <= 1 for value in measured.values())
+        assert measured["aupr_in"] == pytest.approx(1)

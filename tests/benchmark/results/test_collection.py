@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -189,3 +191,14 @@ def test_ranks_are_those_of_a_table_by_hand() -> None:
     """Class 0: ae 1, knn and vae share 2.5; class 1: vae 1, ae 2, knn 3."""
     results = Results([*row("ae", [0.9, 0.6]), *row("vae", [0.8, 0.7]), *row("knn", [0.8, 0.5])])
     assert results.leaderboard()["mnist"]["rank"].to_dict() == {"ae": 1.5, "vae": 1.75, "knn": 2.75}
+
+
+def test_reading_results_loads_nothing_heavy() -> None:
+    code = (
+        "import sys; from oodbench.benchmark.results.store import Store; Store.at(None).read_all(); "
+        "import oodbench.benchmark.results.identity; print({'torch', 'sklearn', 'pandas'} & set(sys.modules))"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code], cwd=LEADERBOARD.parent, capture_output=True, text=True, check=True
+    )
+    assert ran.stdout == "set()\n"

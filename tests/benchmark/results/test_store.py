@@ -117,3 +117,21 @@ def test_a_model_card(tmp_path: Path) -> None:
         read_card(tmp_path)
     write_card(tmp_path, {"detector": "vae"})
     assert read_card(tmp_path) == {"detector": "vae"}
+
+
+def test_hyperparameters_may_be_infinite_and_texts_of_any_script(tmp_path: Path) -> None:
+    store = Store.at(tmp_path)
+    odd = result(hyperparameters={"limit": float("inf"), "steps": [1, 2]}, class_name="чашка")
+    store.write(odd)
+    assert store.read(TRIAL) == odd
+
+
+def test_a_file_reads_well(tmp_path: Path) -> None:
+    """First which trial it is, then what was measured, then what it was computed with."""
+    store = Store.at(tmp_path)
+    store.write(result())
+    keys = list(json.loads(store.result_path(TRIAL).read_text()))
+    assert keys[:3] == ["schema", "dataset", "detector"]
+    assert keys.index("status") < keys.index("auroc") < keys.index("fit_seconds") < keys.index("command")
+    assert keys[-1] == "finished"
+    assert "frechet" not in keys  # was not measured
