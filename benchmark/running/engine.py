@@ -171,8 +171,7 @@ def _todo(
 
     where = replace(store, leaderboard=store.leaderboard.absolute(), runs=store.runs.absolute())
     files = tuple(path.absolute() for path in plugins.files)
-    classes = tuple(getattr(plugins, "classes", ()))
-    packed = cloudpickle.dumps(classes) if classes else b""
+    classes = cloudpickle.dumps(plugins.classes) if plugins.classes else b""  # by value, as a notebook defines them
     since = time.time()
     todo: list[Job] = []
     stale = 0
@@ -191,7 +190,7 @@ def _todo(
             data=data.absolute(),
             options=how,
             plugin_files=files,
-            plugin_classes=packed,
+            plugin_classes=classes,
             since=since,
         )
         stored = store.read(trial)
