@@ -64,8 +64,9 @@ def check_detector(detector: Detector | type[Detector], *, expected_failures: Ma
 
     Examples
     --------
-    >>> from oodbench.detectors.mean import Mean
-    >>> check_detector(Mean())
+    >>> import oodbench as ob
+    >>> from oodbench.detectors import Mean
+    >>> ob.check_detector(Mean())
     """
     _raise_all(detector_outcomes(detector, expected_failures=expected_failures))
 

@@ -13,16 +13,18 @@ Evaluate a detector, here in this process:
 
 Write a detector, and check it:
 
->>> import torch
+>>> from oodbench.detectors import check_images
 >>> @ob.register("farthest")
 ... class Farthest(ob.Detector):
 ...     '''Distance to the mean training image.'''
 ...
 ...     def fit(self, images, *, monitor=None):
+...         check_images(images)
 ...         self.mean_ = images.mean(0)
 ...         return self
 ...
 ...     def score(self, images):
+...         check_images(images, self.mean_.shape)
 ...         return (images - self.mean_).flatten(1).norm(dim=1)
 >>> ob.check_detector(Farthest())
 

@@ -115,12 +115,14 @@ def _path(selection: Selection, plugins: Plugins) -> Path | None:
     """Return where a selection is kept; None if it holds what is not built in."""
     detectors = selection.detectors or plugins.detectors.names()
     datasets = selection.datasets or BENCHMARK_DATASETS
-    named: tuple[tuple[Kind, Sequence[str]], ...] = (("detector", detectors), ("dataset", datasets))
-    for kind, names in named:
-        if not {name.partition(":")[0].lower() for name in names} <= {origin.name for origin in built_in(kind)}:
-            return None
+    if not (_are_built_in("detector", detectors) and _are_built_in("dataset", datasets)):
+        return None
     versions = [f"{name} {plugins.datasets[name].version}" for name in datasets]
     return cache_folder() / FOLDER / f"{digest(str(selection), *versions, *_state())}.json"
+
+
+def _are_built_in(kind: Kind, names: Sequence[str]) -> bool:
+    return {name.partition(":")[0].lower() for name in names} <= {origin.name for origin in built_in(kind)}
 
 
 def _state() -> Iterator[str]:

@@ -123,7 +123,7 @@ def test_another_protocol_leaves_the_default_leaderboard_alone(tmp_path: Path) -
     page = (apart / "README.md").read_text()
     assert page.startswith("# Leaderboard, protocol memae")
     assert "--protocol memae" in page
-    assert "protocol" not in (tmp_path / "README.md").read_text()
+    assert "--protocol" not in (tmp_path / "README.md").read_text()
     assert "10 done already, 0 to run" in done("run", *memae)
     out = ["--out", tmp_path]
     for options in (out, [*out, "--protocol", "memae"]):
