@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from inspect import isclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from oodbench.benchmark.errors import UsageError
 from oodbench.benchmark.files import cache_folder
@@ -176,7 +175,7 @@ def evaluate(
     loaded = split if isinstance(split, LoadedSplit) else None
     if seed is None:
         seed = loaded.seed if loaded else 0
-    made = _made(detector, seed) if isclass(detector) or isinstance(detector, (str, Path)) else detector
+    made = _made(detector, seed) if isinstance(detector, (str, Path, type)) else cast("Detector", detector)
     reference = None
     if loaded is not None:
 
