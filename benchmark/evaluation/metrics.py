@@ -39,9 +39,10 @@ def detection_metrics(scores: NDArray[np.float32], is_ood: NDArray[np.bool_]) ->
     if is_ood.all() or not is_ood.any():
         raise ValueError("The test part needs both normal and out-of-distribution images.")
     false_positive_rate, true_positive_rate, _ = roc_curve(is_ood, scores, drop_intermediate=False)
-    return {
-        "auroc": float(roc_auc_score(is_ood, scores)),
-        "aupr_out": min(float(average_precision_score(is_ood, scores)), 1.0),  # rounding can exceed 1
-        "aupr_in": min(float(average_precision_score(~is_ood, -scores)), 1.0),
-        "fpr95": float(false_positive_rate[np.argmax(true_positive_rate >= 0.95)]),
+    figures = {
+        "auroc": roc_auc_score(is_ood, scores),
+        "aupr_out": average_precision_score(is_ood, scores),
+        "aupr_in": average_precision_score(~is_ood, -scores),
+        "fpr95": false_positive_rate[np.argmax(true_positive_rate >= 0.95)],
     }
+    return {name: min(float(value), 1.0) for name, value in figures.items()}  # a sum of shares is rounded

@@ -175,7 +175,7 @@ def evaluate(
     loaded = split if isinstance(split, LoadedSplit) else None
     if seed is None:
         seed = loaded.seed if loaded else 0
-    made = _made(detector, seed) if isinstance(detector, (str, Path, type)) else cast("Detector", detector)
+    made = _made(detector, seed) if isinstance(detector, str | Path | type) else cast("Detector", detector)
     reference = None
     if loaded is not None:
 

@@ -13,7 +13,6 @@ import oodbench.datasets
 import oodbench.detectors
 from oodbench.benchmark.errors import UsageError
 from oodbench.benchmark.plugins import Broken, Plugins, Registry
-from oodbench.benchmark.results.fingerprint import fingerprint
 from oodbench.datasets import MNIST, Dataset
 from oodbench.detectors import register
 from oodbench.detectors.base import can_reconstruct, can_sample
@@ -250,34 +249,6 @@ def test_what_a_package_does_not_declare_is_found_too(tmp_path: Path) -> None:
     files = Plugins.load([write(tmp_path / "late.py", "from-package")])  # the package comes before the file
     assert files.detectors["from-package"].__module__ == "oodbench_test_plugin"
     assert "already taken by a detector from entry point from-package" in files.broken[0].cause
-
-
-def test_fingerprint_follows_the_code_but_not_the_comments(tmp_path: Path) -> None:
-    def of(name: str, change: str = "", to: str = "") -> str:
-        path = write(tmp_path / f"{name}.py", "mine")
-        path.write_text(path.read_text().replace(change, to) if change else path.read_text())
-        return fingerprint(Plugins.load([path]).detectors["mine"])
-
-    original = of("first")
-    assert of("second") == original
-    assert of("third", "        self.mean_", "        # a remark\n\n        self.mean_") == original
-    assert of("fourth", "Distance to the mean image.", "Something else.\n\n    Of two lines.\n    ") == original
-    assert of("fifth", "square()", "abs()") != original
-
-
-def test_fingerprint_includes_what_is_shared(monkeypatch: pytest.MonkeyPatch) -> None:
-    from oodbench.benchmark.results import fingerprint as hashing
-    from oodbench.detectors.components import memory, networks
-    from oodbench.detectors.memvae import MemVAE
-    from oodbench.detectors.vae import VAE
-
-    before = fingerprint(VAE), fingerprint(MemVAE)
-    original = hashing._code_of
-    monkeypatch.setattr(hashing, "_code_of", lambda m: original(m) + ("changed" if m is memory else ""))
-    assert fingerprint(VAE) == before[0]
-    assert fingerprint(MemVAE) != before[1]
-    monkeypatch.setattr(hashing, "_code_of", lambda m: original(m) + ("changed" if m is networks else ""))
-    assert fingerprint(VAE) != before[0]
 
 
 def test_a_capability_is_a_method_that_is_there(plugins: Plugins, tmp_path: Path) -> None:
