@@ -129,6 +129,7 @@ def test_a_detector_may_be_given_by_name_class_or_file(tmp_path: Path) -> None:
     assert 0.9 < ob.evaluate(path, split).auroc < 1
     (result,) = ob.run(path, "digits", classes=3, out=tmp_path / "out", progress=False)
     assert result.detector == "mine"
+    assert result.command.endswith(f"--out {tmp_path / 'out'} --plugin {path}")
     folder = tmp_path / "out" / "runs" / "digits" / "mine" / "class-3_seed-0"
     with pytest.raises(UsageError, match="holds a model of 'mine', which is neither built in nor installed"):
         ob.load_model(folder)

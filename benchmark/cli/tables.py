@@ -192,4 +192,4 @@ def _interval(path: Path) -> str:
         return "—"
     with np.load(path) as stored:
         low, high = bootstrap_interval(stored["score"], stored["is_ood"])
-    return f"{low:.3f}–{high:.3f}"
+    return f"{low:.3f} – {high:.3f}"
