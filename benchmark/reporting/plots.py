@@ -17,7 +17,7 @@ from PIL import Image, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
 from sklearn.metrics import roc_auc_score
 
-from oodbench.benchmark.files import file_name, replacing
+from oodbench.benchmark.files import digest, file_name, replacing
 from oodbench.benchmark.reporting import figures
 from oodbench.benchmark.reporting.summary import Ranking, Summary
 from oodbench.benchmark.results.store import Store
@@ -25,6 +25,7 @@ from oodbench.benchmark.trials import trial_path
 
 DIGEST, RUNS, CURVES = "oodbench-results", "oodbench-runs", "oodbench-curves"
 """What a picture carries: the digest of its results, of how many run folders it was drawn, and whose curves it has."""
+SAMPLES = "-samples-"
 MOST_CURVES = 6
 """Detectors that the ROC panels show; more would hide each other."""
 
@@ -163,7 +164,7 @@ def _of_dataset(summary: Summary, dataset: str, store: Store) -> list[Plot]:
         whole = len(mine) == by_class.loc[detector].notna().sum()
         draw = functools.partial(figures.draw_samples, names=names, runs=mine) if mine and whole else None
         name, caption = (
-            f"{start}samples-{file_name(detector)}.png",
+            f"{start[:-1]}{SAMPLES}{file_name(detector)}.png",
             f"Samples of {detector}, a row for each normal class",
         )
         plots.append(
@@ -235,7 +236,12 @@ def _auroc_in(folder: Path) -> float:
 
 def _start(dataset: str) -> str:
     """Return what the names of a dataset's pictures begin with; nothing for those of the whole page."""
-    return f"{file_name(dataset)}-" if dataset else ""
+    if not dataset:
+        return ""
+    name = file_name(dataset)
+    if SAMPLES in f"{name}-":  # what follows it must be the name of a detector
+        name = f"{name.replace('-samples', '_samples')}-{digest(dataset)[:8]}"
+    return f"{name}-"
 
 
 def _digest(rows: pd.DataFrame) -> str:

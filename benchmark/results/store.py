@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 from filelock import FileLock
 
 from oodbench.benchmark.errors import UsageError
-from oodbench.benchmark.files import PARTIAL, is_running, partial, remove
+from oodbench.benchmark.files import partial, remove_leftovers
 from oodbench.benchmark.results.collection import Results
 from oodbench.benchmark.results.result import ResultError, TrialResult
 from oodbench.benchmark.trials import Trial, check_protocol
@@ -92,11 +91,7 @@ class Store:
     def clear(self) -> None:
         """Remove what interrupted writes of ended processes left behind."""
         for folder in (self.results, self.runs, self.plots):
-            for parent, folders, files in os.walk(folder):  # which minds nothing that vanishes meanwhile
-                for name in [name for name in (*folders, *files) if name.startswith(PARTIAL)]:
-                    if not is_running(int(name.removeprefix(PARTIAL).partition("-")[0])):
-                        remove(Path(parent, name))
-                folders[:] = [name for name in folders if not name.startswith(PARTIAL)]
+            remove_leftovers(folder)
 
     def lock(self, name: str) -> FileLock:
         """Return a lock that all processes respect that work on these folders; the name may be a path."""
