@@ -146,3 +146,21 @@ def test_a_disk_that_fails_to_take_a_file_leaves_the_old_one(tmp_path: Path, mon
         write_text(tmp_path / "file", "new")
     assert (tmp_path / "file").read_text() == "old"
     assert contents(tmp_path) == ["file"]
+
+
+def test_no_filelock_that_follows_symbolic_links_is_installed() -> None:
+    """CVE-2025-68146 and CVE-2026-22701: locks followed a link that was put in their place, until 3.20.3."""
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    (needed,) = (one for one in map(Requirement, project["dependencies"]) if one.name == "filelock")
+    assert "3.20.2" not in needed.specifier
+    assert version("filelock") in needed.specifier
+
+
+def test_a_lock_follows_no_link(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    precious = tmp_path / "precious"
+    precious.write_text("mine")
+    monkeypatch.setattr(secrets, "token_hex", lambda _: "guessed")
+    (tmp_path / f"{PARTIAL}guessed.lock").symlink_to(precious)
+    with pytest.raises(OSError, match="guessed"):
+        write_text(tmp_path / "file.json", "")
+    assert precious.read_text() == "mine"
