@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, get_type_hints
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
@@ -19,6 +21,10 @@ from torch import Tensor, nn
 
 Shape = tuple[int, int, int]
 """Channels, height and width of an image."""
+
+
+LARGEST_IMAGE = 2**24
+"""Values of one image that a stored model may claim to take."""
 
 
 class DetectorError(ValueError):
@@ -350,10 +356,22 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]
         Raises
         ------
         DetectorError
-            The folder holds another detector's model, or one of other code.
+            The folder holds another detector's model, one of other code, or a damaged one.
         FileNotFoundError
             The folder holds no model.
         """
+        try:
+            return cls._load(folder, device)
+        except (DetectorError, OSError, SafetensorError, json.JSONDecodeError):
+            raise
+        except Exception as error:  # whatever a class does with values that it never wrote
+            cause = " ".join(str(error).split())[:200]
+            raise DetectorError(
+                f"{folder} holds a damaged model ({type(error).__name__}: {cause}): run its trial again with --force."
+            ) from error
+
+    @classmethod
+    def _load(cls, folder: Path, device: str) -> Self:
         about = json.loads((folder / "model.json").read_text(encoding="utf-8"))
         if about["detector"] != cls.name:
             raise DetectorError(f"{folder} holds a model of {about['detector']!r}, not of {cls.name!r}.")
@@ -367,13 +385,25 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]
         detector = cls(**parameters)
         detector._loaded = True
         for name, value in about["fitted"].items():
+            if not _is_fitted(name):
+                raise ValueError(f"{name!r} is no fitted attribute")
             setattr(detector, name, _tuples(value))
+        shape = about["fitted"].get("shape_", ())
+        if math.prod(shape) > LARGEST_IMAGE:
+            raise ValueError(f"images of {'×'.join(map(str, shape))} values are too large")
         detector.restore(load_file(folder / "model.safetensors"))
+        if shape:
+            with torch.random.fork_rng(devices=[]):
+                detector.score(torch.zeros(1, *shape))  # where values that do not fit together show
         return detector
 
 
 def _fitted(detector: Detector) -> dict[str, Any]:
-    return {name: value for name, value in vars(detector).items() if name.endswith("_") and not name.startswith("_")}
+    return {name: value for name, value in vars(detector).items() if _is_fitted(name)}
+
+
+def _is_fitted(name: str) -> bool:
+    return name.endswith("_") and not name.startswith("_")
 
 
 def _builds(detector: Detector) -> bool:

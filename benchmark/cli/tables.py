@@ -8,7 +8,6 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from rich.table import Table
 
@@ -20,6 +19,7 @@ from oodbench.benchmark.reporting.diff import ALARMING, Comparison
 from oodbench.benchmark.reporting.format import duration, or_dash
 from oodbench.benchmark.reporting.significance import bootstrap_interval
 from oodbench.benchmark.results.collection import Results
+from oodbench.benchmark.results.run_files import SCORES, read_scores
 from oodbench.benchmark.results.store import Store
 from oodbench.benchmark.trials import protocol_option
 from oodbench.datasets.base import Dataset, DatasetError
@@ -45,7 +45,7 @@ def split_table(store: Store, results: Results) -> Table:
         if result.status == "failed":
             figures = ["failed", result.error or "", *["—"] * (len(DETECTION) - 1)]
         else:
-            interval = _interval(store.run_folder(result.trial) / "scores.npz")
+            interval = _interval(store.run_folder(result.trial))
             figures = [or_dash(getattr(result, name), "{:.3f}") for name in DETECTION]
             figures += [interval, duration(result.fit_seconds)]
         table.add_row(result.label, str(result.seed), *figures)
@@ -186,10 +186,10 @@ def _state(dataset: Dataset, options: Sequence[str]) -> str:
     return "ready"
 
 
-def _interval(path: Path) -> str:
+def _interval(folder: Path) -> str:
     """Return the bootstrap interval of a trial whose scores are there."""
-    if not path.is_file():
-        return "—"
-    with np.load(path) as stored:
-        low, high = bootstrap_interval(stored["score"], stored["is_ood"])
+    stored = read_scores(folder)
+    if stored is None:
+        return "damaged" if (folder / SCORES).exists() else "—"
+    low, high = bootstrap_interval(stored.score, stored.is_ood)
     return f"{low:.3f} – {high:.3f}"

@@ -27,6 +27,8 @@ from oodbench.datasets.components.protocols import DEFAULT_PROTOCOL, PROTOCOLS
 from oodbench.datasets.components.split import Split, as_float
 
 FOLDER = "reference-features"
+DIGITS = 12 * "[0-9a-f]"
+"""Of a digest, as a pattern; another dataset's name may begin with the whole of this one's."""
 VERSION = 1
 """Raised whenever our code computes other features or controls than before, so that cached ones are made again."""
 CONTROL_SEED = 0
@@ -208,7 +210,7 @@ def _file(
     with FileLock(folder / f"{name}.lock", timeout=timeout):
         if not path.is_file():
             made = ReferenceFeatures.of(split(), classifier, normal_class)
-            for outdated in folder.glob(f"{name}-*.safetensors"):
+            for outdated in folder.glob(f"{name}-{DIGITS}.safetensors"):
                 outdated.unlink()
             with replacing(path) as temporary:
                 made.save(temporary)

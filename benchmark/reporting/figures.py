@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from oodbench.benchmark.reporting import pictures
+from oodbench.benchmark.results.run_files import read_samples, read_scores
 
 Runs = Mapping[tuple[str, int], Path]
 """Run folders by detector and normal class."""
@@ -97,9 +98,9 @@ def draw_roc_panels(path: Path, *, names: Mapping[int, str], runs: Runs) -> None
         for one, (label, name) in zip(axes.flat, names.items(), strict=False):
             one.plot([0, 1], [0, 1], color="0.85", linewidth=1)
             for (detector, normal_class), folder in runs.items():
-                if normal_class == label:
-                    with np.load(folder / "scores.npz") as stored:
-                        pictures.draw_curve(one, stored["score"], stored["is_ood"], detector, linewidth=1.2)
+                stored = read_scores(folder) if normal_class == label else None
+                if stored is not None:
+                    pictures.draw_curve(one, stored.score, stored.is_ood, detector, linewidth=1.2)
             one.set_title(f"normal: {name}", fontsize=10)
             one.set(aspect="equal", xticks=HALVES, yticks=HALVES)
             if any(normal_class == label for _, normal_class in runs):
@@ -110,7 +111,7 @@ def draw_roc_panels(path: Path, *, names: Mapping[int, str], runs: Runs) -> None
 
 def draw_samples(path: Path, *, names: Mapping[int, str], runs: Runs) -> None:
     """Draw a row of samples for each run, beside the name of its class."""
-    rows = [np.load(folder / "samples.npy")[:SAMPLES_A_CLASS] for folder in runs.values()]
+    rows = [samples[:SAMPLES_A_CLASS] for folder in runs.values() if (samples := read_samples(folder)) is not None]
     images = np.concatenate(rows).astype(np.float32) / 255
     grid = pictures.magnified_grid(images, columns=SAMPLES_A_CLASS)
     height, width = grid.shape[:2]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from oodbench.benchmark.errors import UsageError
+from oodbench.benchmark.evaluation.metrics import detection_metrics
 from oodbench.benchmark.files import write_text
 from oodbench.benchmark.reporting.page import render
 from oodbench.benchmark.reporting.plots import Plot, plots_of, stored_digest
@@ -15,8 +16,12 @@ from oodbench.benchmark.reporting.readme import has_other_headline, write_headli
 from oodbench.benchmark.reporting.summary import Summary
 from oodbench.benchmark.reporting.tables import readme_table
 from oodbench.benchmark.results.collection import Results
+from oodbench.benchmark.results.result import TrialResult
+from oodbench.benchmark.results.run_files import SCORES, read_scores
 from oodbench.benchmark.results.store import Store
 
+TOLERANCE = 1e-6
+"""Of a measure that is computed again: another version of a library may round otherwise."""
 Map = Callable[[Callable[[Plot], None], Sequence[Plot]], Iterable[Any]]
 """Calls a function for each plot, like `map`, here or in other processes."""
 
@@ -78,7 +83,8 @@ def check(store: Store) -> list[str]:
     Returns
     -------
     list of str
-        What does not match; empty if all does.
+        What does not match; empty if all does. The results themselves are compared with the scores in run folders,
+        where these are there.
 
     Raises
     ------
@@ -101,7 +107,27 @@ def check(store: Store) -> list[str]:
     problems += [f"{folder / plot.name} is missing or damaged" for plot in drawn if not plot.is_current(folder)]
     if has_other_headline(store, readme_table(summary)):
         problems.append("README.md does not show the leaderboard's table between its headline markers")
-    return problems
+    return problems + [problem for result in store.read_all() for problem in _against_scores(store, result)]
+
+
+def _against_scores(store: Store, result: TrialResult) -> list[str]:
+    """Say in what a result differs from the scores in its run folder, where that is there."""
+    folder = store.run_folder(result.trial)
+    if result.status == "failed" or not (folder / SCORES).exists():
+        return []
+    stored = read_scores(folder)
+    if stored is None:
+        return [f"{folder / SCORES} is damaged: run its trial again with --force"]
+    measured = detection_metrics(stored.score, stored.is_ood)
+    if result.threshold is not None:
+        out = stored.score > result.threshold.value
+        measured |= {"normal_kept": 1 - out[~stored.is_ood].mean(), "ood_caught": out[stored.is_ood].mean()}
+    return [
+        f"{store.result_path(result.trial)} has {name} {getattr(result, name):.6g}, but the scores in "
+        f"{folder / SCORES} give {value:.6g}: run its trial again with --force"
+        for name, value in measured.items()
+        if not abs(getattr(result, name) - value) <= TOLERANCE  # so written that NaN fails too
+    ]
 
 
 def _save(folder: Path, plot: Plot) -> None:

@@ -6,25 +6,30 @@ import functools
 import hashlib
 import json
 import math
-import zipfile
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
-import numpy as np
 import pandas as pd
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from sklearn.metrics import roc_auc_score
 
-from oodbench.benchmark.files import file_name, replacing
+from oodbench.benchmark.files import digest, file_name, replacing
 from oodbench.benchmark.reporting import figures
 from oodbench.benchmark.reporting.summary import Ranking, Summary
+from oodbench.benchmark.results.run_files import read_samples, read_scores
 from oodbench.benchmark.results.store import Store
 from oodbench.benchmark.trials import trial_path
 
 DIGEST, RUNS, CURVES = "oodbench-results", "oodbench-runs", "oodbench-curves"
 """What a picture carries: the digest of its results, of how many run folders it was drawn, and whose curves it has."""
+SAMPLES = "-samples-"
+UNREADABLE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
+"""Raised by Pillow for files that are no pictures, or damaged ones."""
+Kind = TypeVar("Kind", int, dict[str, str])
 MOST_CURVES = 6
 """Detectors that the ROC panels show; more would hide each other."""
 
@@ -86,7 +91,7 @@ class Plot:
     def is_current(self, folder: Path) -> bool:
         """Whether the folder has this picture, and what it shows is still what the results say."""
         stored = _stored(folder / self.name)
-        curves = json.loads(stored.get(CURVES, "{}"))
+        curves = _json(stored.get(CURVES, "{}"), dict)
         unchanged = bool(curves) and all(self.digests.get(label) == digest for label, digest in curves.items())
         return stored.get(DIGEST) == self.digest or unchanged
 
@@ -96,7 +101,7 @@ class Plot:
             return False
         stored = _stored(folder / self.name)
         # where it does not say from how many, the run folders are gone: it is kept
-        fewer = int(stored.get(RUNS, self.runs)) < self.runs + (stored.get(DIGEST) != self.digest)
+        fewer = _json(stored.get(RUNS, str(self.runs)), int) < self.runs + (stored.get(DIGEST) != self.digest)
         return fewer or not self.is_current(folder)
 
 
@@ -109,8 +114,17 @@ def _stored(path: Path) -> dict[str, str]:
     try:
         with Image.open(path) as image:
             return {str(key): value for key, value in image.info.items() if isinstance(value, str)}
-    except (OSError, UnidentifiedImageError):
+    except UNREADABLE:
         return {}
+
+
+def _json(text: str, kind: type[Kind]) -> Kind:
+    """Return what a text in a picture says; nothing if it is damaged."""
+    with suppress(ValueError, RecursionError):
+        value = json.loads(text)
+        if isinstance(value, kind):
+            return value
+    return kind()
 
 
 def plots_of(summary: Summary, store: Store) -> list[Plot]:
@@ -157,13 +171,14 @@ def _of_dataset(summary: Summary, dataset: str, store: Store) -> list[Plot]:
     plots.append(_roc(summary, dataset, rows, runs))
     for detector in map(str, by_class.index):
         mine = {key: folder for key, folder in runs.items() if key[0] == detector}
-        mine = {key: folder for key, folder in mine.items() if (folder / "samples.npy").is_file()}
+        shapes = {key: samples.shape[1:] for key, of in mine.items() if (samples := read_samples(of)) is not None}
+        mine = {key: folder for key, folder in mine.items() if key in shapes}
         if not mine and not summary.can_sample(detector):
             continue
-        whole = len(mine) == by_class.loc[detector].notna().sum()
+        whole = len(mine) == by_class.loc[detector].notna().sum() and len(set(shapes.values())) == 1
         draw = functools.partial(figures.draw_samples, names=names, runs=mine) if mine and whole else None
         name, caption = (
-            f"{start}samples-{file_name(detector)}.png",
+            f"{start[:-1]}{SAMPLES}{file_name(detector)}.png",
             f"Samples of {detector}, a row for each normal class",
         )
         plots.append(
@@ -226,16 +241,18 @@ def _first_seed_runs(rows: pd.DataFrame, store: Store) -> dict[tuple[str, int], 
 
 def _auroc_in(folder: Path) -> float:
     """Compute the AUROC of the scores in a run folder; NaN where there are none, or they are damaged."""
-    try:
-        with np.load(folder / "scores.npz") as stored:
-            return float(roc_auc_score(stored["is_ood"], stored["score"]))
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
-        return math.nan
+    stored = read_scores(folder)
+    return math.nan if stored is None else float(roc_auc_score(stored.is_ood, stored.score))
 
 
 def _start(dataset: str) -> str:
     """Return what the names of a dataset's pictures begin with; nothing for those of the whole page."""
-    return f"{file_name(dataset)}-" if dataset else ""
+    if not dataset:
+        return ""
+    name = file_name(dataset)
+    if SAMPLES in f"{name}-":  # what follows it must be the name of a detector
+        name = f"{name.replace('-samples', '_samples')}-{digest(dataset)[:8]}"
+    return f"{name}-"
 
 
 def _digest(rows: pd.DataFrame) -> str:

@@ -22,6 +22,13 @@ class ResultError(ValueError):
     """A file holds no result, or that of another trial; the message is one sentence that names the file."""
 
 
+def first_cause(error: ValidationError) -> str:
+    """Return where in a file the first wrong value stands, and what is wrong with it."""
+    first = error.errors()[0]
+    where = "".join(f"{part}: " for part in (".".join(map(str, first["loc"])),) if part)
+    return where + first["msg"].removeprefix("Value error, ")
+
+
 class TrialResult(Measures):
     """What one trial measured, and what it was: a detector, trained on one class of a dataset, with one seed.
 
@@ -35,7 +42,9 @@ class TrialResult(Measures):
     >>> result.auroc, result.label, result.environment["processor"]  # doctest: +SKIP
     """
 
-    model_config = ConfigDict(validate_by_name=True, validate_by_alias=True, serialize_by_alias=True)
+    model_config = ConfigDict(
+        validate_by_name=True, validate_by_alias=True, serialize_by_alias=True, ser_json_inf_nan="constants"
+    )
 
     # which trial
     schema_version: Literal[2] = Field(SCHEMA, alias="schema", description="Version of this format.")
@@ -134,10 +143,7 @@ class TrialResult(Measures):
         except NewerSchemaError as error:
             raise UsageError(f"{path} has {error}: update oodbench.") from error
         except ValidationError as error:
-            first = error.errors()[0]
-            where = "".join(f"{part}: " for part in (".".join(map(str, first["loc"])),) if part)
-            cause = first["msg"].removeprefix("Value error, ")
-            raise ResultError(f"{path} is no valid result ({where}{cause}): {again}.") from error
+            raise ResultError(f"{path} is no valid result ({first_cause(error)}): {again}.") from error
         except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
             cause = " ".join(str(error).split()) or type(error).__name__
             raise ResultError(f"{path} is no result ({cause}): {again}.") from error

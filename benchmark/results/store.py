@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import json
-import os
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
+from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError, field_validator
 
 from oodbench.benchmark.errors import UsageError
-from oodbench.benchmark.files import PARTIAL, is_running, partial, remove
+from oodbench.benchmark.evaluation.measures import Threshold
+from oodbench.benchmark.files import partial, remove_leftovers
 from oodbench.benchmark.results.collection import Results
-from oodbench.benchmark.results.result import ResultError, TrialResult
+from oodbench.benchmark.results.result import ResultError, TrialResult, first_cause
 from oodbench.benchmark.trials import Trial, check_protocol
 from oodbench.datasets.components.protocols import DEFAULT_PROTOCOL
 
 CARD = "model_card.json"
+LARGEST_IMAGE = 2**24
+"""Values of one image that a stored model may claim to take."""
 
 
 @dataclass(frozen=True)
@@ -92,11 +96,7 @@ class Store:
     def clear(self) -> None:
         """Remove what interrupted writes of ended processes left behind."""
         for folder in (self.results, self.runs, self.plots):
-            for parent, folders, files in os.walk(folder):  # which minds nothing that vanishes meanwhile
-                for name in [name for name in (*folders, *files) if name.startswith(PARTIAL)]:
-                    if not is_running(int(name.removeprefix(PARTIAL).partition("-")[0])):
-                        remove(Path(parent, name))
-                folders[:] = [name for name in folders if not name.startswith(PARTIAL)]
+            remove_leftovers(folder)
 
     def lock(self, name: str) -> FileLock:
         """Return a lock that all processes respect that work on these folders; the name may be a path."""
@@ -147,6 +147,25 @@ class Store:
         result.to_disk(self.result_path(result.trial))
 
 
+class ModelCard(BaseModel):
+    """What a stored model is for; it may say more."""
+
+    model_config = ConfigDict(extra="allow", allow_inf_nan=False, strict=True)
+
+    dataset: str
+    class_name: str
+    shape: tuple[PositiveInt, PositiveInt, PositiveInt]
+    detector: str
+    threshold: Threshold | None = None
+
+    @field_validator("shape")
+    @classmethod
+    def _fits_into_memory(cls, shape: tuple[int, int, int]) -> tuple[int, int, int]:
+        if math.prod(shape) > LARGEST_IMAGE:
+            raise ValueError(f"images of {'×'.join(map(str, shape))} values are too large")
+        return shape
+
+
 def write_card(folder: Path, card: dict[str, Any]) -> None:
     """Write into a run folder what its model is for: detector, dataset, class, shape of the images, threshold."""
     (folder / CARD).write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
@@ -158,12 +177,17 @@ def read_card(folder: Path) -> dict[str, Any]:
     Raises
     ------
     UsageError
-        The folder holds no stored model.
+        The folder holds no stored model, or its card is damaged.
     """
     try:
-        card: dict[str, Any] = json.loads((folder / CARD).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        card = (folder / CARD).read_bytes()
+    except OSError as error:
         raise UsageError(
             f"{folder} holds no stored model: name a run folder, such as runs/mnist/vae/class-3_seed-0."
         ) from error
-    return card
+    try:
+        return ModelCard.model_validate_json(card).model_dump()
+    except ValidationError as error:
+        raise UsageError(
+            f"{folder / CARD} is damaged ({first_cause(error)}): run its trial again with --force."
+        ) from error

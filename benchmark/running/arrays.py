@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
@@ -14,7 +12,7 @@ import numpy as np
 import torch
 
 from oodbench.benchmark.errors import check_room
-from oodbench.benchmark.files import PARTIAL, file_name, replacing
+from oodbench.benchmark.files import file_name, partial, replacing
 from oodbench.benchmark.running.memory import return_freed_memory
 from oodbench.datasets.base import Dataset, Part
 
@@ -47,12 +45,13 @@ def shared_arrays(datasets: Sequence[Dataset], folder: Path, parts: Sequence[Par
     OSError
         The disk is full.
     """
-    with tempfile.TemporaryDirectory(dir=folder, prefix=f"{PARTIAL}{os.getpid()}-") as own:
+    with partial(folder / "arrays") as own:
+        own.mkdir()
         for dataset in datasets:
             dataset.prepare()
-            write_arrays(dataset, Path(own), parts)
+            write_arrays(dataset, own, parts)
         return_freed_memory()
-        yield Path(own)
+        yield own
 
 
 def write_arrays(dataset: Dataset, folder: Path, parts: Sequence[PartName] = PARTS) -> None:
@@ -63,7 +62,7 @@ def write_arrays(dataset: Dataset, folder: Path, parts: Sequence[PartName] = PAR
             continue
         loaded = dataset.load(part)
         for kind, path in paths.items():
-            with replacing(path) as temporary:
+            with replacing(path, durable=False) as temporary:
                 try:
                     np.save(temporary, getattr(loaded, kind).numpy())
                 except OSError as error:

@@ -235,7 +235,7 @@ def _trained(job: Job, plugins: Plugins, device: str, report: Report) -> Trained
             except DetectorError:  # the network cannot be one of many, or the images are bad: alone, that is said
                 return None
             for path, trained in zip(paths, together, strict=True):
-                with replacing(path) as temporary:
+                with replacing(path, durable=False) as temporary:
                     trained.save(temporary)
     return Trained.load(own)
 

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import annotated_types
 import pytest
 
 from oodbench.benchmark.errors import UsageError
+from oodbench.benchmark.files import file_name
 from oodbench.benchmark.plugins import Plugins
 from oodbench.benchmark.trials import Trial, class_labels, make_detector, plan
 from oodbench.datasets import Digits
@@ -66,7 +68,7 @@ def test_settings_reach_their_detector_only(plugins: Plugins) -> None:
         settings=["memvae.memory_size=200", "memvae.channels=[8,16]"],
     )
     assert memvae.label == "memvae@channels=[8, 16],memory_size=200"
-    assert str(memvae.path) == "mnist/memvae@channels=8,16,memory_size=200/class-0_seed-0"
+    assert memvae.path == Path("mnist", file_name(memvae.label), "class-0_seed-0")
     assert vae.label == "vae"
     assert {memvae: 1, vae: 2}[memvae] == 1  # a list can be looked up too
     assert "--class 0 --detector memvae --seed 0 --set" in memvae.command("0")

@@ -9,6 +9,7 @@ import torch
 
 from oodbench.benchmark.checks import detector_outcomes
 from oodbench.benchmark.errors import UsageError
+from oodbench.benchmark.files import file_name
 from oodbench.benchmark.plugins import Plugins
 from oodbench.benchmark.results.fingerprint import fingerprint
 from oodbench.benchmark.trials import plan
@@ -52,7 +53,7 @@ def test_parameters_and_names(plugins: Plugins) -> None:
     )
     assert trial.detector == "pyod:KNN"
     assert trial.label == 'pyod:KNN@features="pixels",n_neighbors=3'
-    assert trial.path.parts[1] == "pyod-KNN@features=pixels,n_neighbors=3"
+    assert trial.path.parts[1] == file_name(trial.label)
     assert plugins.detectors["pyod:KNN"] is plugins.detectors["pyod:knn"]
     assert len(fingerprint(plugins.detectors["pyod:KNN"])) == 12
     with pytest.raises(UsageError, match="Unknown parameter of pyod:KNN 'neighbours': did you mean n_neighbors"):

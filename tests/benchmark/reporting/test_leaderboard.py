@@ -15,7 +15,7 @@ from PIL.PngImagePlugin import PngInfo
 from sklearn.metrics import roc_auc_score
 
 from oodbench.benchmark.errors import UsageError
-from oodbench.benchmark.files import PARTIAL
+from oodbench.benchmark.files import PARTIAL, file_name
 from oodbench.benchmark.reporting import leaderboard
 from oodbench.benchmark.reporting.plots import DIGEST, stored_digest
 from oodbench.benchmark.results.result import TrialResult
@@ -219,7 +219,7 @@ def test_a_damaged_result_is_named_on_the_page_and_ends_nothing(tmp_path: Path) 
 def test_names_that_are_paths_make_no_folders(tmp_path: Path) -> None:
     store = stored(tmp_path, row("pyod:ECOD", [0.9, 0.8], dataset="folder:my/cats@24"))
     leaderboard.update(store)
-    assert (tmp_path / "plots" / "folder-my-cats@24-auroc.png").is_file()
+    assert (tmp_path / "plots" / f"{file_name('folder:my/cats@24')}-auroc.png").is_file()
     assert leaderboard.check(store) == []
 
 

@@ -1,19 +1,17 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import pytest
 
 from oodbench.benchmark.errors import UsageError
-from oodbench.benchmark.files import PARTIAL, new_folder, write_text
+from oodbench.benchmark.files import new_folder, write_text
 from oodbench.benchmark.results.store import Store, read_card, write_card
 from oodbench.benchmark.trials import Trial
 from tests.benchmark.made_up import result
 
 TRIAL = Trial("mnist", "vae", 3, 0)
-NOBODY = 2**22 + 1  # above the largest process number
 
 
 def files_in(folder: Path) -> list[str]:
@@ -90,20 +88,6 @@ def test_an_interrupted_folder_leaves_the_old_one(tmp_path: Path) -> None:
     with new_folder(folder) as new:
         (new / "b").write_text("3")
     assert files_in(tmp_path) == ["run/b"]
-
-
-def test_leftovers_of_killed_processes_are_cleared_but_not_those_of_living_ones(tmp_path: Path) -> None:
-    store = Store.at(tmp_path)
-    store.prepare()
-    left = store.runs / "mnist" / "vae" / f"{PARTIAL}{NOBODY}-class-3_seed-0"
-    left.mkdir(parents=True)
-    alive = store.results / f"{PARTIAL}{os.getpid()}-x.json"
-    alive.touch()
-    store.prepare()
-    assert not left.exists()
-    assert alive.exists()
-    assert store.read_all() == []
-    assert store.read_all().problems == []
 
 
 def test_a_folder_that_cannot_be_written_to(tmp_path: Path) -> None:
