@@ -153,6 +153,7 @@ def _keep(job: Job, detector: Detector, split: Split, evaluation: Evaluation, de
             "shape": list(split.train.shape[1:]),
             "detector": trial.detector,
             "threshold": None if threshold is None else threshold.model_dump(),
+            **({} if threshold is None else {key: getattr(evaluation, key) for key in ("normal_kept", "ood_caught")}),
         }
         write_card(folder, card)
         fill(folder, evaluation, str(trial))
