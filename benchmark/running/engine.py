@@ -201,11 +201,11 @@ def _todo(
 
 
 def _identity(trial: Trial, plugins: Plugins) -> Identity:
-    """Return a trial's identity; an empty one for a detector that cannot be constructed: its trial will say why."""
+    """Return a trial's identity; that of the data alone if the detector cannot be made: its trial will say why."""
     try:
         return identity_of(trial, plugins)
     except (Exception, SystemExit):  # whatever a plugin raises
-        return Identity()
+        return Identity(data_version=plugins.datasets[trial.dataset].version)
 
 
 def _results(todo: Sequence[Job], workers: Workers, display: Display) -> Iterator[TrialResult]:
