@@ -23,7 +23,7 @@ from oodbench.benchmark.results.result import TrialResult
 from oodbench.benchmark.results.store import write_card
 from oodbench.benchmark.running.arrays import shared_part
 from oodbench.benchmark.running.device import choose_device
-from oodbench.benchmark.running.job import Job
+from oodbench.benchmark.running.job import Job, stored_digest
 from oodbench.benchmark.running.memory import return_freed_memory
 from oodbench.benchmark.running.state import reset_state
 from oodbench.benchmark.trials import Trial, make_detector
@@ -83,8 +83,7 @@ def failure(job: Job, error: BaseException) -> TrialResult:
 
 def _done_meanwhile(job: Job) -> TrialResult | None:
     """Return the result that another run on the same folders has stored since this run began, if there is one."""
-    path = job.store.result_path(job.trial)
-    if not path.is_file() or path.stat().st_mtime < job.since:
+    if stored_digest(job.store, job.trial) == job.before:
         return None
     result = job.store.read(job.trial)
     if result is None or not job.is_done_by(result):
