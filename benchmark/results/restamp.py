@@ -187,7 +187,7 @@ def differences(result: TrialResult, plugins: Plugins) -> str:
             map(repr, (identity.hyperparameters or {}).items())
         )
         different.append(f"({', '.join(sorted(pairs))})")
-    if list(result.unhealthy) != plugins.detectors[result.detector].unhealthy(result.diagnostics):
+    if not set(plugins.detectors[result.detector].unhealthy(result.diagnostics)) <= set(result.unhealthy):
         different.append("unhealthy")
     return f"have other {', '.join(different)} today" if different else ""
 
