@@ -56,10 +56,9 @@ def _divided(
         found = version(result)
         if found is not None:
             latest[table(result)] = found
-    kept, older = [], []
-    for result in results:
-        (kept if version(result) in (None, latest.get(table(result))) else older).append(result)
-    return kept, older
+    is_older = [version(result) not in (None, latest.get(table(result))) for result in results]
+    kept = [result for result, older in zip(results, is_older, strict=True) if not older]
+    return kept, [result for result, older in zip(results, is_older, strict=True) if older]
 
 
 def _dataset(result: TrialResult) -> tuple[str, ...]:

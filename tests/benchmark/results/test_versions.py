@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -58,8 +59,8 @@ def test_a_class_added_to_a_folder_mixes_no_columns(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_the_newest_version_is_kept(older: dict[str, object], says: str) -> None:
-    today = {"data_version": "b", "classifier": "b"}
+def test_the_newest_version_is_kept(older: dict[str, Any], says: str) -> None:
+    today: dict[str, Any] = {"data_version": "b", "classifier": "b"}
     new, old = result(seed=0, finished=LATE, **today), result(seed=1, finished=EARLY, **{**today, **older})
     for results in (Results([new, old]), Results([old, new], ["a damaged file"])):
         assert results.newest() == [new]
