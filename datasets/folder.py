@@ -160,9 +160,10 @@ class Tree:
     def version(self) -> str:
         """Return a hash of the content of all files, with their names, classes and parts."""
         digest = hashlib.sha256(str(VERSION).encode())
+        start = len(os.fsencode(self.root / "x")) - 1
         for (part, label), paths in sorted(self.files.items()):
             for path in paths:
-                name = os.fsencode(path.relative_to(self.root))
+                name = os.fsencode(path)[start:]  # `relative_to` would take half of the time
                 line = (part.encode(), self.class_names[label].encode(), name, self.contents[path].digest.encode())
                 digest.update(b"\0".join(line) + b"\0\0")
         return digest.hexdigest()[:12]
@@ -307,4 +308,4 @@ def _split(paths: list[Path], *, all_for_test: bool) -> dict[str, list[Path]]:
     from sklearn.model_selection import train_test_split
 
     train, test = train_test_split(paths, test_size=TEST_SHARE, random_state=0)
-    return {"train": sorted(train), "test": sorted(test)}
+    return {part: sorted(files, key=lambda path: path.parts) for part, files in (("train", train), ("test", test))}

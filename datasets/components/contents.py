@@ -61,7 +61,7 @@ def contents(root: Path, files: Sequence[Path]) -> dict[Path, Content]:
     found: dict[Path, Content] = {}
     kept: dict[str, list[Any]] = {}
     for path in files:
-        name, state, now = str(path.relative_to(root)), _state(path), time.time_ns()
+        name, state, now = str(path), _state(path), time.time_ns()
         stored = known.get(name)
         if stored is not None and stored[0] == state:
             found[path] = Content(stored[1], Look(*stored[2]))

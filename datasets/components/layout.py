@@ -126,7 +126,7 @@ def find_images(folder: Path) -> Found:
                 found.leave_out(SPECIAL, path)
             else:
                 found.files.append(path)
-    found.files.sort()
+    found.files.sort(key=lambda path: path.parts)
     return found
 
 
@@ -247,7 +247,7 @@ def _parts(root: Path, tops: dict[str, Path]) -> dict[str, Path]:
 
 def _refuse_parts_within(root: Path, tops: dict[str, Path]) -> None:
     for path in tops.values():
-        inside = {_word(name) for name in _folders(path, Found())}
+        inside = {_word(entry.name) for entry in _entries(path, Found()) if entry.is_dir()}
         if inside & TRAIN and inside & (TEST | VALIDATION):
             raise DatasetError(
                 f"{path} holds a training and a test part itself: name it instead of {root}, or put its classes into "
