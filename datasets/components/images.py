@@ -141,8 +141,8 @@ def read_image(path: Path, shape: tuple[int, int, int], scale: Scale | None = No
     """
     channels, height, width = shape
     with _opened(path) as file:
+        image = _in_bytes(file, scale or {})  # which must know the file before it is loaded
         turn = TURNED.get(file.getexif().get(ORIENTATION, 1))
-        image = _in_bytes(file, scale or {})
         if turn is not None:
             image = image.transpose(turn)
         converted = image.convert("L" if channels == 1 else "RGB")
@@ -228,7 +228,7 @@ def _in_bytes(file: Image.Image, scale: Scale) -> Image.Image:
 def _whole_range(kind: str, low: float, high: float) -> Range:
     """Return the range of a deep file of no dataset; raises ImageError if its values do not fit or hardly use it."""
     black, white = DEFAULTS[kind]
-    if low < black or high > white or 0 < high < LEAST_SHARE * white:
+    if low < black or high > white or (high < LEAST_SHARE * white and (high > 0 or kind == COLOUR)):
         raise ImageError(
             f"it has more than 8 bits, and values from {low:g} to {high:g} for which there is no scale: convert it to 8"
         )
