@@ -27,7 +27,7 @@ from oodbench.benchmark.running.job import Job, stored_digest
 from oodbench.benchmark.running.memory import return_freed_memory
 from oodbench.benchmark.running.state import reset_state
 from oodbench.benchmark.trials import Trial, make_detector
-from oodbench.datasets.base import Part
+from oodbench.datasets.base import DatasetError, Part
 from oodbench.datasets.components.protocols import PROTOCOLS
 from oodbench.datasets.components.split import Split, as_float
 from oodbench.detectors.base import Detector, DetectorError, Monitor, can_sample
@@ -109,6 +109,8 @@ def _run(job: Job, report: Report) -> TrialResult:
     split = _split(job.arrays, trial)
     of_split = (dataset, trial.normal_class, lambda: split)
     detector = make_detector(plugins, trial, device)
+    if job.identity.data_version and dataset.version != job.identity.data_version:
+        raise DatasetError(f"The images of {trial.dataset} have changed since the run began: run it again.")
     if can_sample(type(detector)):
         # now, for another process may be at it, and done when this one needs it
         reference.prepare(*of_split, protocol=trial.protocol)
@@ -147,6 +149,7 @@ def _keep(job: Job, detector: Detector, split: Split, evaluation: Evaluation, de
         detector.save(folder)
         check_stored(detector, folder, as_float(split.test[:LOADED_AGAIN]), device)
         card = {
+            **plugins_of(job.plugin_files, job.plugin_classes).datasets[trial.dataset].card(),
             "dataset": trial.dataset,
             "class_name": job.class_name,
             "shape": list(split.train.shape[1:]),
