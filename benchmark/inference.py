@@ -36,10 +36,11 @@ AGAIN = "run its trial again with --force"
 
 
 class Decision(Strict):
-    """How a stored model tells normal images from others, and how well it did; of its model card."""
+    """How a stored model reads images and tells normal ones from others, and how well it did; of its model card."""
 
     model_config = ConfigDict(extra="ignore")
 
+    scale: dict[str, tuple[float, float]] | None = None
     threshold: Threshold | None = None
     normal_kept: Share | None = None
     ood_caught: Share | None = None
@@ -112,6 +113,7 @@ def score_images(folder: Path, images: Sequence[Path], plugins: Plugins) -> pd.D
     """
     card = read_card(folder)
     decision = _decision(folder, card)
+    card = {**card, **decision.model_dump()}
     detector = load_model(folder, plugins)
     paths = _files(images)
     at_once = min(max(1, AT_ONCE // math.prod(card["shape"])), SCORED_AT_ONCE)
@@ -124,7 +126,7 @@ def score_images(folder: Path, images: Sequence[Path], plugins: Plugins) -> pd.D
     table = pd.DataFrame(
         {"image": list(map(str, paths)), "score": scores, "verdict": np.where(unreadable, "unreadable", verdict)}
     ).sort_values("score", ascending=False, kind="stable", ignore_index=True)
-    table.attrs.update({**card, **decision.model_dump()})
+    table.attrs.update(card)
     return table
 
 
@@ -214,7 +216,7 @@ def _read(path: Path, card: Mapping[Any, Any]) -> NDArray[np.uint8]:
     if not path.is_file():
         raise OSError("a pipe or a device, which may block whoever opens it")
     channels, height, width = card["shape"]
-    return read_image(path, (channels, height, width))
+    return read_image(path, (channels, height, width), card["scale"])
 
 
 def sample_stored(

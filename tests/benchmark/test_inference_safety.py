@@ -163,3 +163,38 @@ def test_the_command_says_what_the_threshold_achieves(photos: Path, tmp_path: Pa
     shown = bench("score", folder, photos)
     assert shown.exit_code == 2
     assert "damaged model card (threshold.value: Input should be a finite number)" in shown.stderr
+
+
+def test_files_are_read_in_the_scale_of_the_dataset(run_folder: Path, own_plugins: Plugins, tmp_path: Path) -> None:
+    path = run_folder / "model_card.json"
+    card = json.loads(path.read_text())
+    deep, shallow = tmp_path / "deep.png", tmp_path / "shallow.png"
+    Image.fromarray(np.full((4, 4), 2457, dtype=np.uint16)).save(deep)  # 60 % of 12 bits
+    Image.new("L", (4, 4), 153).save(shallow)
+    path.write_text(json.dumps({**card, "scale": {"integer": [0, 4095]}}))
+    table = inference.score_images(run_folder, [deep, shallow], own_plugins)
+    assert table["score"].tolist() == pytest.approx([0.6, 0.6])
+    inference.draw_ranking(table, tmp_path / "ranked.png")
+    path.write_text(json.dumps({**card, "scale": {"integer": [0, float("nan")]}}))
+    with pytest.raises(UsageError, match=r"damaged model card \(scale.integer.1: Input should be a finite number\)"):
+        inference.score_images(run_folder, [deep], own_plugins)
+
+
+def test_a_run_s_model_scores_its_own_files_as_the_run_did(tmp_path: Path, plugins: Plugins) -> None:
+    """Of 12 bits in 16: the scale comes from the dataset, through the model card."""
+    generator = np.random.default_rng(0)
+    for name, brightest in (("dark", 1500), ("light", 4000)):
+        (tmp_path / "scans" / name).mkdir(parents=True)
+        for number in range(20):
+            pixels = generator.integers(0, brightest, (8, 8), dtype=np.uint16)
+            Image.fromarray(pixels).save(tmp_path / "scans" / name / f"{number}.tif")
+    select = ["--dataset", f"folder:{tmp_path / 'scans'}@8", "--class", "dark", "--detector", "mean"]
+    ran = bench("run", *select, "--out", tmp_path / "out")
+    assert ran.exit_code == 0, ran.output
+    (folder,) = (path.parent for path in (tmp_path / "out" / "runs").rglob("model_card.json"))
+    table = inference.score_images(folder, [tmp_path / "scans"], plugins)
+    with np.load(folder / "scores.npz") as stored:
+        distances = np.abs(table["score"].to_numpy()[:, None] - stored["score"])
+    assert len(table) == 40
+    assert distances.min(axis=0).max() < 1e-6
+    assert 0 < table.attrs["normal_kept"] <= 1
