@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import math
+import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
+from pydantic import ConfigDict, ValidationError
 from safetensors import SafetensorError
 
 from oodbench.benchmark.errors import UsageError
+from oodbench.benchmark.evaluation.evaluate import SCORED_AT_ONCE
+from oodbench.benchmark.evaluation.measures import Share, Strict, Threshold
 from oodbench.benchmark.files import write_text
 from oodbench.benchmark.plugins import Plugins
 from oodbench.benchmark.reporting import pictures
@@ -23,6 +30,20 @@ from oodbench.detectors.base import Detector, can_sample
 
 DRAWN = 96
 """At most so many images are in the picture of a ranking."""
+AT_ONCE = 2**22
+"""Values of images that are read and scored at a time: 16 MB as floats, and several times as much in a detector."""
+AGAIN = "run its trial again with --force"
+
+
+class Decision(Strict):
+    """How a stored model reads images and tells normal ones from others, and how well it did; of its model card."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    scale: dict[str, tuple[float, float]] | None = None
+    threshold: Threshold | None = None
+    normal_kept: Share | None = None
+    ood_caught: Share | None = None
 
 
 def load_model(folder: Path, plugins: Plugins | None = None, *, device: str = "cpu") -> Detector:
@@ -44,7 +65,7 @@ def load_model(folder: Path, plugins: Plugins | None = None, *, device: str = "c
     Raises
     ------
     UsageError
-        The folder holds no model, or a damaged one, or its detector is not known.
+        The folder holds no model, or a damaged one, or its detector is not known, or there is NaN among the weights.
     DetectorError
         The folder holds a model of another detector, or of other code.
     """
@@ -57,15 +78,17 @@ def load_model(folder: Path, plugins: Plugins | None = None, *, device: str = "c
             "holds it with --plugin."
         ) from error
     try:
-        return cls.load(folder, device=device)
+        detector = cls.load(folder, device=device)
     except (OSError, SafetensorError, json.JSONDecodeError) as error:
-        raise UsageError(
-            f"{folder} holds a model that cannot be read ({error}): run its trial again with --force."
-        ) from error
+        raise UsageError(f"{folder} holds a model that cannot be read ({error}): {AGAIN}.") from error
+    for weights, values in detector.state().items():
+        if values.is_floating_point() and values.isnan().any():
+            raise UsageError(f"{folder} holds a model with NaN among its {weights}: {AGAIN}.")
+    return detector
 
 
 def score_images(folder: Path, images: Sequence[Path], plugins: Plugins) -> pd.DataFrame:
-    """Score image files with a stored model.
+    """Score image files with a stored model, some at a time: of each, only its path and score are kept.
 
     Parameters
     ----------
@@ -80,32 +103,29 @@ def score_images(folder: Path, images: Sequence[Path], plugins: Plugins) -> pd.D
     -------
     DataFrame
         One row per image, most out-of-distribution first: ``image`` (path), ``score``, and ``verdict``: "in", "out", or
-        "unreadable" with no score. Without a threshold the verdict is empty. The threshold is in ``attrs``.
+        "unreadable" with no score. Without a threshold the verdict is empty. ``attrs`` has what the model card says.
 
     Raises
     ------
     UsageError
-        The folder holds no model, a path does not exist, or there are no images.
+        The folder holds no model or a damaged one, a path does not exist, there are no images, or the score of one is
+        not finite.
     """
     card = read_card(folder)
+    decision = _decision(folder, card)
+    card = {**card, **decision.model_dump()}
     detector = load_model(folder, plugins)
-    channels, height, width = card["shape"]
     paths = _files(images)
-    pixels, read = [], []
-    for path in paths:
-        try:
-            pixels.append(read_image(path, (channels, height, width)))
-        except UNREADABLE:
-            continue
-        read.append(path)
-    if not read:
+    at_once = min(max(1, AT_ONCE // math.prod(card["shape"])), SCORED_AT_ONCE)
+    chunks = (paths[start : start + at_once] for start in range(0, len(paths), at_once))
+    scores = np.concatenate([_scores(detector, chunk, card, folder) for chunk in chunks])
+    unreadable = np.isnan(scores)
+    if unreadable.all():
         raise UsageError(f"None of {len(paths)} files can be read as an image, {paths[0]} for example.")
-    scores = detector.score(as_float(torch.from_numpy(np.stack(pixels)))).double().numpy()
-    threshold = card["threshold"]["value"] if card["threshold"] else None
-    verdicts = np.where(scores > threshold, "out", "in") if threshold is not None else ""
-    table = pd.DataFrame({"image": list(map(str, read)), "score": scores, "verdict": verdicts})
-    lost = pd.DataFrame({"image": [str(path) for path in paths if path not in set(read)], "verdict": "unreadable"})
-    table = pd.concat([table.sort_values("score", ascending=False, kind="stable"), lost], ignore_index=True)
+    verdict = np.where(scores > decision.threshold.value, "out", "in") if decision.threshold else ""
+    table = pd.DataFrame(
+        {"image": list(map(str, paths)), "score": scores, "verdict": np.where(unreadable, "unreadable", verdict)}
+    ).sort_values("score", ascending=False, kind="stable", ignore_index=True)
     table.attrs.update(card)
     return table
 
@@ -138,8 +158,8 @@ def draw_ranking(table: pd.DataFrame, output: Path) -> None:
     every = table[table["score"].notna()].iloc[::-1]
     ranked = every.iloc[np.linspace(0, len(every) - 1, min(len(every), DRAWN)).round().astype(int)]
     count = f"{len(ranked)} of {len(every)} images" if len(ranked) < len(every) else f"{len(every)} images"
-    shape = table.attrs["shape"]
-    pixels = np.stack([read_image(Path(path), (3, *shape[1:])) for path in ranked["image"]])
+    in_colour = {**table.attrs, "shape": (3, *table.attrs["shape"][1:])}
+    pixels = np.stack([_read(Path(path), in_colour) for path in ranked["image"]])
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
         pictures.draw_ranking(
@@ -153,15 +173,50 @@ def draw_ranking(table: pd.DataFrame, output: Path) -> None:
         raise UsageError(f"{output} cannot be written as a picture ({error}): name a .png file with --plot.") from error
 
 
+def _decision(folder: Path, card: Mapping[Any, Any]) -> Decision:
+    try:
+        return Decision.model_validate(card)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise UsageError(f"{folder} holds a damaged model card ({where}: {first['msg']}): {AGAIN}.") from error
+
+
 def _files(images: Sequence[Path]) -> list[Path]:
     found: list[Path] = []
     for path in images:
-        if not path.exists():
+        if not os.path.exists(path):  # noqa: PTH110 - Path.exists raises an error for a closed folder or a long name
             raise UsageError(f"There is no file or folder {path}: name images, or folders of images.")
         found += images_in(path) if path.is_dir() else [path]
     if not found:
         raise UsageError(f"There are no images in {', '.join(map(str, images))}.")
     return list(dict.fromkeys(found))
+
+
+def _scores(detector: Detector, paths: Sequence[Path], card: Mapping[Any, Any], folder: Path) -> NDArray[np.float64]:
+    """Return the scores of image files, NaN for those that cannot be read."""
+    pixels = {}
+    for place, path in enumerate(paths):
+        try:
+            pixels[place] = _read(path, card)
+        except UNREADABLE:
+            continue
+    scores = np.full(len(paths), np.nan)
+    if pixels:
+        readable = list(pixels)
+        scores[readable] = detector.score(as_float(torch.from_numpy(np.stack(list(pixels.values()))))).double().numpy()
+        for place in readable:
+            if not np.isfinite(scores[place]):
+                raise UsageError(f"{folder} holds a model that scores {paths[place]} as {scores[place]}: {AGAIN}.")
+    return scores
+
+
+def _read(path: Path, card: Mapping[Any, Any]) -> NDArray[np.uint8]:
+    """Read an image as those were read that a model was trained on; raises one of UNREADABLE."""
+    if not path.is_file():
+        raise OSError("a pipe or a device, which may block whoever opens it")
+    channels, height, width = card["shape"]
+    return read_image(path, (channels, height, width), card["scale"])
 
 
 def sample_stored(

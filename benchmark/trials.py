@@ -144,6 +144,7 @@ def plan(
         A name is not known, or a hyperparameter cannot have its value.
     """
     check_protocol(protocol)
+    plugins.datasets.look_again()
     on = [plugins.datasets[name] for name in datasets or BENCHMARK_DATASETS]
     for dataset in on:
         class_labels(dataset, classes)

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -71,6 +71,15 @@ class Dataset(ABC):
     def normal_classes(cls) -> list[int]:
         """Return the labels of the classes that can be the normal one."""
         return [label for label in range(len(cls.class_names)) if label not in cls.abnormal]
+
+    @classmethod
+    def card(cls) -> dict[str, Any]:
+        """Return what must be known to read new images as those of the dataset are read.
+
+        It is a part of a stored model's card, as JSON values. ``scale`` is for the argument of that name of
+        `oodbench.datasets.components.images.read_image`; without it, files are read as bytes.
+        """
+        return {}
 
     @abstractmethod
     def load(self, part: Literal["train", "test"]) -> Part:

@@ -18,6 +18,7 @@ class CIFAR10(FilesDataset):
 
     class_names = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
     shape = (3, 32, 32)
+    sizes: ClassVar[dict[str, int]] = {"train": 50_000, "test": 10_000}
     checksums: ClassVar[dict[str, str]] = {
         f"{FOLDER}/data_batch_1": "c99cafc152244af753f735de768cd75f",
         f"{FOLDER}/data_batch_2": "d4bba439e000b95fd0a9bffe97cbabec",
@@ -41,7 +42,7 @@ class CIFAR10(FilesDataset):
                 f"see which file is at fault."
             ) from error
         images = torch.from_numpy(stored.data).permute(0, 3, 1, 2).contiguous()
-        return Part(images, torch.tensor(stored.targets))
+        return self.checked(part, Part(images, torch.tensor(stored.targets)), f"The batches in {self.root / FOLDER}")
 
     def _download_into(self, root: Path) -> None:
         from torchvision.datasets import CIFAR10 as TorchvisionCIFAR10

@@ -13,10 +13,11 @@ class FashionMNIST(IdxDataset):
     """28×28 pictures of clothes, 60,000 + 10,000 images.
 
     Only the compressed files have published checksums, which torchvision verifies when it downloads them; the unpacked
-    files are checked for their length.
+    files are checked for counts, shapes and labels.
     """
 
     torchvision_name = "FashionMNIST"
+    sizes: ClassVar[dict[str, int]] = {"train": 60_000, "test": 10_000}
     class_names = (
         "t-shirt",
         "trouser",

@@ -13,6 +13,7 @@ class MNIST(IdxDataset):
     """28×28 handwritten digits, 60,000 + 10,000 images."""
 
     torchvision_name = "MNIST"
+    sizes: ClassVar[dict[str, int]] = {"train": 60_000, "test": 10_000}
     class_names = ("0", "1", "2", "3", "4", "5", "6", "7", "8", "9")
     checksums: ClassVar[dict[str, str]] = {
         "MNIST/raw/train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",

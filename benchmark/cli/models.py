@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from oodbench.benchmark.cli.options import ClassName, Out, PluginFiles, ProtocolName, Settings, as_given
-from oodbench.benchmark.cli.terminal import say, show_tables
+from oodbench.benchmark.cli.terminal import complain, say, show_tables
 from oodbench.benchmark.errors import UsageError
 
 
@@ -68,16 +68,22 @@ def score(
 
     plugins = Plugins.load(plugin or ())
     read_card(run_folder)  # the error comes before torch is imported
+    from oodbench.benchmark.cli.tables import score_table, verdict_meaning
+    from oodbench.benchmark.evaluation.measures import Threshold
+    from oodbench.benchmark.evaluation.threshold import caution
     from oodbench.benchmark.inference import draw_ranking, score_images, write_scores
 
     table = score_images(run_folder, images, plugins)
     if output is None:
-        from oodbench.benchmark.cli.tables import score_table
-
         show_tables(score_table(table))
     else:
         write_scores(table, output)
         say(f"{len(table)} images: {output}")
+        say(verdict_meaning(table.attrs))
+    threshold = table.attrs["threshold"]
+    warning = caution(Threshold.model_validate(threshold)) if threshold else None
+    if warning:
+        complain(warning)
     if plot is not None:
         draw_ranking(table, plot)
         say(f"In order: {plot}")

@@ -13,11 +13,14 @@ if TYPE_CHECKING:
     from oodbench.benchmark.results.store import Store
 
 
-def write_leaderboard(store: Store, jobs: int) -> Path:
-    """Write page, table and plots in some processes, unless they are newer than all results; return the page."""
+def write_leaderboard(store: Store, jobs: int, *, ran: int) -> Path:
+    """Write page, table and plots in some processes, unless no trial ran and they are newer than all results.
+
+    Returns the page.
+    """
     page = store.leaderboard / "README.md"
     written = page.stat().st_mtime if page.is_file() else 0.0
-    if store.plots.is_dir() and all(path.stat().st_mtime < written for path in store.results.rglob("*")):
+    if not ran and store.plots.is_dir() and all(path.stat().st_mtime < written for path in store.results.rglob("*")):
         return page
     from oodbench.benchmark.reporting import leaderboard
     from oodbench.benchmark.running.pool import parallel_map

@@ -149,7 +149,7 @@ def run(
         )
         count, failed = summary.done, summary.failed
         keep(selection, trials, plugins, store)
-    page = write_leaderboard(store, 1 if scheduler else jobs or os.cpu_count() or 1)
+    page = write_leaderboard(store, 1 if scheduler else jobs or os.cpu_count() or 1, ran=count)
     show_ranks(store, {trial.dataset for trial in trials})
     show_failures(failed, count)
     say(f"Leaderboard: {page}, results: {store.results}, run folders: {store.runs}")

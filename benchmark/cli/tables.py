@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -97,23 +97,32 @@ def run_folders(store: Store, dataset: str, normal_class: int) -> str:
 def score_table(scores: pd.DataFrame) -> Table:
     """Return the scores of images, most out-of-distribution first, and what the verdict means."""
     card = scores.attrs
-    threshold = card["threshold"]
     table = make_table(
         ("image", "score", "verdict"),
         f"{card['detector']}, normal: {card['dataset']} {card['class_name']}",
         whole=("image",),
     )
     table.caption_justify = "left"
-    table.caption = (
-        f"out: the score is above {threshold['value']:.4g}, which keeps {threshold['keeps']:.0%} of normal images "
-        f"(set with {threshold['images']} held-out ones)"
-        if threshold
-        else "no verdict: the model was trained on too few images to hold some out for a threshold"
-    )
+    table.caption = verdict_meaning(card)
     for image, score, verdict in zip(scores["image"], scores["score"], scores["verdict"], strict=True):
         style = {"out": "red", "unreadable": "yellow"}.get(verdict)
         table.add_row(image, or_dash(score, "{:.4g}"), verdict, style=style)
     return table
+
+
+def verdict_meaning(card: Mapping[Hashable, Any]) -> str:
+    """Return what "out" means for a stored model, and what its threshold achieved on the trial's test images."""
+    threshold = card["threshold"]
+    if not threshold:
+        return "no verdict: the model was trained on too few images to hold some out for a threshold"
+    meaning = (
+        f"out: the score is above {threshold['value']:.4g}, which keeps {threshold['keeps']:.1%} of normal images "
+        f"(set with {threshold['images']} held-out ones)"
+    )
+    kept, caught = card.get("normal_kept"), card.get("ood_caught")
+    if kept is None or caught is None:
+        return meaning
+    return f"{meaning}; in the trial's test it kept {kept:.1%} of normal images and caught {caught:.1%} of the others"
 
 
 def diff_table(comparison: Comparison) -> Table:

@@ -21,6 +21,7 @@ from oodbench.benchmark.evaluation.reference import ReferenceFeatures
 from oodbench.benchmark.evaluation.samples import Samples
 from oodbench.benchmark.evaluation.threads import one_thread
 from oodbench.benchmark.evaluation.threshold import conformal_threshold
+from oodbench.benchmark.evaluation.ties import lost_to_ties
 from oodbench.benchmark.evaluation.trace import Trace
 from oodbench.datasets.components.split import Split, as_float
 from oodbench.detectors.base import Detector, Monitor, can_sample
@@ -165,6 +166,7 @@ def _measure(detector: Detector, split: Split, recorder: _Recorder) -> tuple[dic
     diagnostics = diagnostics_of(detector, recorder.validation if recorder.validation is not None else train)
     del train  # images as floats take up much of a worker's memory
     scores, score_seconds = _score(detector, split.test)
+    ties = lost_to_ties(scores.numpy(), split.test.numpy())
     figures = {
         **detection_metrics(scores.numpy(), split.is_ood.numpy()),
         **_at_threshold(detector, recorder.validation, scores, split.is_ood),
@@ -175,7 +177,7 @@ def _measure(detector: Detector, split: Split, recorder: _Recorder) -> tuple[dic
         "train_images": len(split.train),
         "test_images": len(split.test),
         "diagnostics": diagnostics,
-        "unhealthy": tuple(type(detector).unhealthy(diagnostics)),
+        "unhealthy": (*type(detector).unhealthy(diagnostics), *([ties] if ties else [])),
     }
     return figures, scores
 

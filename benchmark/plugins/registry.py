@@ -173,6 +173,10 @@ class Registry(Generic[Base]):
             raise UsageError(f'{cls.__name__}: {taken}; put @register("another-name") before the class.')
         return self._plugins[cls.name]
 
+    def look_again(self) -> None:
+        """Forget what families have made, for it may have changed, as images in a folder do."""
+        self._made.clear()
+
     def of_file(self, path: Path) -> list[str]:
         """Return the names that a local file registers.
 

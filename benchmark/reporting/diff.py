@@ -98,7 +98,8 @@ def compare(store: Store, other: Path, *, tolerance: float) -> Comparison:
     """
     here = store.read_all()
     folders = (Store.at(other, store.protocol).results, other / "results")
-    there = Results.from_disk(next((folder for folder in folders if folder.is_dir()), other), store.protocol)
+    folder = next((folder for folder in folders if folder.is_dir()), other)
+    there = Results.from_disk(folder, store.protocol).newest()
     for folder, results in ((store.results, here), (other, there)):
         if not results:
             raise UsageError(f"There are no results in {folder}: name a folder that `bench run` wrote to.")

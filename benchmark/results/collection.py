@@ -12,6 +12,7 @@ from oodbench.benchmark.evaluation.measures import DETECTION, GENERATION
 from oodbench.benchmark.files import PARTIAL
 from oodbench.benchmark.results import aggregate
 from oodbench.benchmark.results.result import ResultError, TrialResult
+from oodbench.benchmark.results.versions import newest_versions
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,12 +36,13 @@ class Results(Sequence[TrialResult]):
     results : iterable of TrialResult
         In the order that they keep.
     problems : iterable of str
-        One sentence for each file that was left out.
+        One sentence for each file that was left out, and for what `newest` left out.
 
     Attributes
     ----------
     problems : list of str
-        One sentence for each damaged, duplicate or foreign file that was left out when these results were read.
+        One sentence for each damaged, duplicate or foreign file that was left out when these results were read, and for
+        each table of which results of an earlier version were left out.
 
     Examples
     --------
@@ -123,9 +125,9 @@ class Results(Sequence[TrialResult]):
     __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
-        files = f"{len(self.problems)} file{'s' * (len(self.problems) != 1)}"
-        left_out = f", {files} left out" if self.problems else ""
-        return f"<{len(self)} results of {len({result.label for result in self})} detectors{left_out}>"
+        count = len(self.problems)
+        problems = f", {count} problem{'s' * (count != 1)}" if count else ""
+        return f"<{len(self)} results of {len({result.label for result in self})} detectors{problems}>"
 
     def select(
         self,
@@ -164,6 +166,17 @@ class Results(Sequence[TrialResult]):
                 among = {values} if isinstance(values, str | int) else set(values)
                 chosen = [result for result in chosen if getattr(result, field) in among]
         return Results(chosen, self.problems)
+
+    def newest(self) -> Results:
+        """Return the results that can stand in one table: of one version of data, of code and of settings.
+
+        Returns
+        -------
+        Results
+            Its `problems` say how many were left out, and why.
+        """
+        kept, left_out = newest_versions(self)
+        return Results(kept, [*self.problems, *left_out])
 
     @cached_property
     def class_counts(self) -> dict[str, int]:

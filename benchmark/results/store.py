@@ -128,19 +128,20 @@ class Store:
         return result if result.protocol == self.protocol else None
 
     def read_all(self) -> Results:
-        """Read all stored results, sorted by path.
+        """Read all stored results that can stand in one table, sorted by path; see `Results.newest`.
 
         Returns
         -------
         Results
-            Its `problems` name the files that are damaged, duplicates or foreign.
+            Its `problems` name the files that are damaged, duplicates or foreign, and count the results of earlier
+            versions; these are left out.
 
         Raises
         ------
         UsageError
             All results are of another protocol.
         """
-        return Results.from_disk(self.results, self.protocol)
+        return Results.from_disk(self.results, self.protocol).newest()
 
     def write(self, result: TrialResult) -> None:
         """Store the result of a trial, replacing an earlier one; raises OSError if it cannot be written."""

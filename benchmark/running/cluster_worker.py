@@ -108,7 +108,7 @@ def _run(job: Job, run: str, sources: Sequence[Source], here: Path, *, away: boo
         write_arrays(dataset, here)
     with tempfile.TemporaryDirectory(dir=here) as own:
         store = Store.at(Path(own), job.trial.protocol)
-        result = run_job(replace(job, store=store, plugin_files=files, arrays=here, since=0.0), Topic(run))
+        result = run_job(replace(job, store=store, plugin_files=files, arrays=here), Topic(run))
         folder = store.run_folder(job.trial)
         return Answer(result, pack(folder) if folder.exists() else None, tuple(dataset.warnings()))
 

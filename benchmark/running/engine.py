@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,7 +16,7 @@ from oodbench.benchmark.results.store import Store
 from oodbench.benchmark.running.backend import Backend, Workers
 from oodbench.benchmark.running.device import check_device
 from oodbench.benchmark.running.interruption import interruption_held_back
-from oodbench.benchmark.running.job import Job, Options
+from oodbench.benchmark.running.job import Job, Options, stored_digest
 from oodbench.benchmark.running.listener import Display
 from oodbench.benchmark.trials import Trial
 
@@ -172,7 +171,6 @@ def _todo(
     where = replace(store, leaderboard=store.leaderboard.absolute(), runs=store.runs.absolute())
     files = tuple(path.absolute() for path in plugins.files)
     classes = cloudpickle.dumps(plugins.classes) if plugins.classes else b""  # by value, as a notebook defines them
-    since = time.time()
     todo: list[Job] = []
     stale = 0
     for trial in trials:
@@ -191,7 +189,7 @@ def _todo(
             options=how,
             plugin_files=files,
             plugin_classes=classes,
-            since=since,
+            before=stored_digest(store, trial),
         )
         stored = store.read(trial)
         stale += stored is not None and not job.identity.matches(stored)
@@ -201,11 +199,11 @@ def _todo(
 
 
 def _identity(trial: Trial, plugins: Plugins) -> Identity:
-    """Return a trial's identity; an empty one for a detector that cannot be constructed: its trial will say why."""
+    """Return a trial's identity; that of the data alone if the detector cannot be made: its trial will say why."""
     try:
         return identity_of(trial, plugins)
     except (Exception, SystemExit):  # whatever a plugin raises
-        return Identity()
+        return Identity(data_version=plugins.datasets[trial.dataset].version)
 
 
 def _results(todo: Sequence[Job], workers: Workers, display: Display) -> Iterator[TrialResult]:

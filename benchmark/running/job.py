@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from oodbench.benchmark.files import digest
 from oodbench.benchmark.results.identity import Identity
 from oodbench.benchmark.results.provenance import commit, environment
 from oodbench.benchmark.results.result import TrialResult
@@ -63,8 +64,9 @@ class Job:
         Local Python files with more detectors or datasets.
     plugin_classes : bytes
         Detector classes that were given as objects, pickled by cloudpickle; empty if there are none.
-    since : float
-        When the run began, in seconds since 1970.
+    before : str or None
+        `stored_digest` of the trial when the run began: by what a file holds another run's result is told from an
+        earlier one, as clocks may differ.
     together : tuple of (int, Trial)
         Numbers and trials, this one among them, whose networks are trained as one batched model; empty for one that is
         trained alone.
@@ -84,7 +86,7 @@ class Job:
     options: Options = field(default=Options())
     plugin_files: tuple[Path, ...] = ()
     plugin_classes: bytes = b""
-    since: float = 0.0
+    before: str | None = None
     together: tuple[tuple[int, Trial], ...] = ()
     arrays: Path | None = None
 
@@ -142,3 +144,11 @@ class Job:
     def failure(self, error: str, traceback: str | None = None) -> TrialResult:
         """Return the result of the trial where it failed, given the cause in a sentence, and Python's account of it."""
         return self.result("cpu", status="failed", error=error, traceback=traceback)
+
+
+def stored_digest(store: Store, trial: Trial) -> str | None:
+    """Return a digest of the file that holds a trial's result; None where there is none."""
+    try:
+        return digest(store.result_path(trial).read_bytes())
+    except FileNotFoundError:
+        return None

@@ -23,11 +23,11 @@ from oodbench.benchmark.results.result import TrialResult
 from oodbench.benchmark.results.store import write_card
 from oodbench.benchmark.running.arrays import shared_part
 from oodbench.benchmark.running.device import choose_device
-from oodbench.benchmark.running.job import Job
+from oodbench.benchmark.running.job import Job, stored_digest
 from oodbench.benchmark.running.memory import return_freed_memory
 from oodbench.benchmark.running.state import reset_state
 from oodbench.benchmark.trials import Trial, make_detector
-from oodbench.datasets.base import Part
+from oodbench.datasets.base import DatasetError, Part
 from oodbench.datasets.components.protocols import PROTOCOLS
 from oodbench.datasets.components.split import Split, as_float
 from oodbench.detectors.base import Detector, DetectorError, Monitor, can_sample
@@ -83,8 +83,7 @@ def failure(job: Job, error: BaseException) -> TrialResult:
 
 def _done_meanwhile(job: Job) -> TrialResult | None:
     """Return the result that another run on the same folders has stored since this run began, if there is one."""
-    path = job.store.result_path(job.trial)
-    if not path.is_file() or path.stat().st_mtime < job.since:
+    if stored_digest(job.store, job.trial) == job.before:
         return None
     result = job.store.read(job.trial)
     if result is None or not job.is_done_by(result):
@@ -110,6 +109,8 @@ def _run(job: Job, report: Report) -> TrialResult:
     split = _split(job.arrays, trial)
     of_split = (dataset, trial.normal_class, lambda: split)
     detector = make_detector(plugins, trial, device)
+    if job.identity.data_version and dataset.version != job.identity.data_version:
+        raise DatasetError(f"The images of {trial.dataset} have changed since the run began: run it again.")
     if can_sample(type(detector)):
         # now, for another process may be at it, and done when this one needs it
         reference.prepare(*of_split, protocol=trial.protocol)
@@ -148,11 +149,13 @@ def _keep(job: Job, detector: Detector, split: Split, evaluation: Evaluation, de
         detector.save(folder)
         check_stored(detector, folder, as_float(split.test[:LOADED_AGAIN]), device)
         card = {
+            **plugins_of(job.plugin_files, job.plugin_classes).datasets[trial.dataset].card(),
             "dataset": trial.dataset,
             "class_name": job.class_name,
             "shape": list(split.train.shape[1:]),
             "detector": trial.detector,
             "threshold": None if threshold is None else threshold.model_dump(),
+            **({} if threshold is None else {key: getattr(evaluation, key) for key in ("normal_kept", "ood_caught")}),
         }
         write_card(folder, card)
         fill(folder, evaluation, str(trial))

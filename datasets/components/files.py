@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from filelock import FileLock
 
-from oodbench.datasets.base import Dataset, DatasetError
+from oodbench.datasets.base import Dataset, DatasetError, Part
 
 
 class FilesDataset(Dataset):
@@ -20,9 +20,12 @@ class FilesDataset(Dataset):
     ----------
     checksums : dict of str to str
         For each file, relative to the root: its MD5 (32 digits) or SHA-256 (64 digits), or "" where none is published.
+    sizes : dict of str to int
+        How many images "train" and "test" have; empty if that is not known.
     """
 
     checksums: ClassVar[dict[str, str]]
+    sizes: ClassVar[dict[str, int]] = {}
 
     @abstractmethod
     def _download_into(self, root: Path) -> None:
@@ -49,6 +52,46 @@ class FilesDataset(Dataset):
                     f"{path} is corrupt or cut off (its checksum is not that of the published file): delete it and "
                     f"run `bench data {self.name}` to download it again."
                 )
+
+    def checked(self, name: str, part: Part, files: str) -> Part:
+        """Return a part that was read.
+
+        Parameters
+        ----------
+        name : {"train", "test"}
+            Which part.
+        part : Part
+            What was read.
+        files : str
+            The files that it was read from, for the message.
+
+        Returns
+        -------
+        Part
+            The same.
+
+        Raises
+        ------
+        DatasetError
+            Images and labels differ in number, or there are more or fewer than published; the images are of another
+            shape; or a label is not that of a class.
+        """
+        images, labels, wanted = part.images, part.labels, self.sizes.get(name, len(part.labels))
+        last = len(self.class_names) - 1
+        problem = ""
+        if tuple(images.shape[1:]) != self.shape:
+            problem = f"images of shape {tuple(images.shape[1:])}, not {self.shape}"
+        elif len(images) != len(labels):
+            problem = f"{len(images)} images and {len(labels)} labels"
+        elif not 0 < len(images) == wanted:
+            problem = f"{len(images)} images, not {wanted or 'one at least'}"
+        elif labels.min() < 0 or labels.max() > last:
+            problem = f"labels from {int(labels.min())} to {int(labels.max())}, not 0 to {last}"
+        if problem:
+            raise DatasetError(
+                f"{files} hold {problem}: delete them and run `bench data {self.name}` to download them again."
+            )
+        return part
 
     def download(self) -> None:
         """Download into a folder of our own, then move the files in place; see `Dataset.download`.

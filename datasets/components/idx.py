@@ -30,15 +30,16 @@ class IdxDataset(FilesDataset):
         images_path, labels_path = (folder / f"{prefix}-{kind}" for kind in ("images-idx3-ubyte", "labels-idx1-ubyte"))
         try:
             images, labels = read_image_file(str(images_path)), read_label_file(str(labels_path))
-        except (OSError, ValueError, AssertionError, RuntimeError) as error:
+        except Exception as error:  # of a damaged header torchvision raises nearly anything
             raise DatasetError(
                 f"{images_path} or {labels_path.name} beside it is missing, corrupt or cut off: delete both and run "
                 f"`bench data {self.name}` to download them again."
             ) from error
-        return Part(images.unsqueeze(1), labels)
+        files = f"{images_path} and {labels_path.name} beside it"
+        return self.checked(part, Part(images.unsqueeze(1), labels), files)
 
     def verify(self) -> None:
-        """Compare checksums, where they are published, and read the files; see `Dataset.verify`."""
+        """Compare checksums, where they are published, and check what the files hold; see `Dataset.verify`."""
         super().verify()
         for part in ("train", "test"):
             self.load(part)

@@ -99,6 +99,8 @@ def test_scores_and_verdicts(out: tuple[Path, str], photos: Path, plugins: Plugi
     threshold = table.attrs["threshold"]["value"]
     readable = table[table["verdict"] != "unreadable"]
     assert ((readable["score"] > threshold) == (readable["verdict"] == "out")).all()
+    (result,) = Store.at(out[0]).read_all().select(detector="gmm", normal_class=0)
+    assert (table.attrs["normal_kept"], table.attrs["ood_caught"]) == (result.normal_kept, result.ood_caught)
     frogs = readable["image"].str.contains("frogs")
     assert (readable.loc[frogs, "verdict"] == "in").mean() > 0.8  # frogs are the normal class, 0 by alphabet
 

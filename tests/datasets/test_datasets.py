@@ -12,15 +12,17 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 import torch
+from torch import Tensor
 from torchvision.datasets import CIFAR10 as TorchvisionCIFAR10
 from torchvision.datasets import MNIST as TorchvisionMNIST
 
 import oodbench.datasets
 from oodbench.benchmark.plugins import Plugins
-from oodbench.datasets import DatasetError
+from oodbench.datasets import DatasetError, Part
 from oodbench.datasets.cifar10 import CIFAR10
 from oodbench.datasets.digits import Digits
 from oodbench.datasets.fashion_mnist import FashionMNIST
@@ -128,6 +130,72 @@ def test_fashion_mnist_reads_the_idx_layout_and_notices_a_cut(data_dir: Path, tm
     images.write_bytes(images.read_bytes()[:-1])
     with pytest.raises(DatasetError, match=r"train-images-idx3-ubyte or .* cut off"):
         dataset.prepare()
+
+
+def idx(path: Path, values: Tensor, kind: int = 8) -> None:
+    """Write an array in the idx format; kind 8 stands for bytes."""
+    sizes = b"".join(size.to_bytes(4, "big") for size in values.shape)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(bytes([0, 0, kind, values.ndim]) + sizes + values.to(torch.uint8).numpy().tobytes())
+
+
+class Small(FashionMNIST):
+    sizes: ClassVar[dict[str, int]] = {"train": 30, "test": 20}
+
+
+def small(root: Path) -> Path:
+    """Write a sound little dataset in Fashion-MNIST's layout, and return its folder."""
+    raw = root / "FashionMNIST" / "raw"
+    for prefix, count in (("train", 30), ("t10k", 20)):
+        idx(raw / f"{prefix}-images-idx3-ubyte", torch.zeros(count, 28, 28))
+        idx(raw / f"{prefix}-labels-idx1-ubyte", torch.arange(count) % 10)
+    return raw
+
+
+def test_a_sound_little_dataset_is_verified(tmp_path: Path) -> None:
+    small(tmp_path)
+    Small(tmp_path).verify()
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "kind", "problem"),
+    [
+        ("train-labels-idx1-ubyte", torch.arange(29) % 10, 8, "30 images and 29 labels"),
+        ("t10k-labels-idx1-ubyte", torch.arange(20) % 10 + 1, 8, "labels from 1 to 10, not 0 to 9"),
+        ("train-images-idx3-ubyte", torch.zeros(30, 14, 28), 8, r"images of shape \(1, 14, 28\), not \(1, 28, 28\)"),
+        ("train-images-idx3-ubyte", torch.zeros(30, 784), 8, "corrupt or cut off"),
+        ("t10k-images-idx3-ubyte", torch.zeros(20, 28, 28), 77, "corrupt or cut off"),  # there is no such type
+        ("t10k-images-idx3-ubyte", torch.zeros(0), 8, "corrupt or cut off"),
+    ],
+)
+def test_idx_files_that_do_not_fit_together_are_named(
+    tmp_path: Path, name: str, values: Tensor, kind: int, problem: str
+) -> None:
+    idx(small(tmp_path) / name, values, kind)
+    with pytest.raises(DatasetError, match=f"{name}.*{problem}" if "corrupt" not in problem else problem) as caught:
+        Small(tmp_path).verify()
+    assert "run `bench data fashion-mnist` to download them again" in str(caught.value)
+
+
+def test_the_test_part_in_the_place_of_the_training_part_is_noticed(tmp_path: Path) -> None:
+    raw = small(tmp_path)
+    for kind in ("images-idx3-ubyte", "labels-idx1-ubyte"):
+        shutil.copy(raw / f"t10k-{kind}", raw / f"train-{kind}")
+    with pytest.raises(DatasetError, match=r"train-images-idx3-ubyte and .* hold 20 images, not 30"):
+        Small(tmp_path).verify()
+
+
+def test_a_part_of_batches_is_checked_too(tmp_path: Path) -> None:
+    images, labels = torch.zeros(10_000, 3, 32, 32, dtype=torch.uint8), torch.arange(10_000) % 10
+    dataset = CIFAR10(tmp_path)
+    dataset.checked("test", Part(images, labels), "The batches")
+    for part, problem in (
+        (Part(images[:-1], labels[:-1]), "9999 images, not 10000"),
+        (Part(images, labels - 1), "labels from -1 to 8"),
+        (Part(images.movedim(1, -1), labels), r"images of shape \(32, 32, 3\)"),
+    ):
+        with pytest.raises(DatasetError, match=f"The batches hold {problem}"):
+            dataset.checked("test", part, "The batches")
 
 
 # ------------------------------------------------------------------ downloads, from a server on this machine

@@ -97,8 +97,16 @@ def test_what_cannot_be_read_is_counted_and_named(tmp_path: Path) -> None:
     (tmp_path / "b" / ".hidden.jpg").write_bytes(b"thumbnail")
     dataset = made(tmp_path)
     assert len(dataset.load("train").images) + len(dataset.load("test").images) == 24
-    (warning,) = dataset.warnings()
-    assert warning.endswith("2 of 26 files cannot be read as images and are left out: a/broken.jpg, b/cut off.jpg.")
+    found, *left_out, unreadable = dataset.warnings()
+    assert found == (
+        f"{dataset.name}: 26 images of 2 classes: a (9 to train, 4 to test), b (9 to train, 4 to test); "
+        "each is the normal one in turn."
+    )
+    assert sorted(sentence.partition(": ")[2] for sentence in left_out) == [
+        "1 left out, hidden or of the system: b/.hidden.jpg.",
+        "1 left out, without the ending of an image: b/notes.txt.",
+    ]
+    assert unreadable.endswith("2 of 26 files cannot be read as images and are left out: a/broken.jpg, b/cut off.jpg.")
 
 
 def test_modes(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from oodbench.benchmark.evaluation.threshold import conformal_threshold
+from oodbench.benchmark.evaluation.threshold import caution, conformal_threshold, likely_range
 
 
 def test_the_rank_is_the_conformal_one() -> None:
@@ -27,3 +27,27 @@ def test_it_keeps_what_it_promises_on_average() -> None:
     ]
     assert sum(kept) / len(kept) == pytest.approx(conformal_threshold(torch.zeros(60)).keeps, abs=0.005)
     assert sum(kept) / len(kept) >= 0.945
+
+
+def test_few_images_are_warned_of() -> None:
+    """The largest of 30 scores keeps more than a share p with a probability of 1 - p^30: 0.05^(1/30) is 0.905."""
+    threshold = conformal_threshold(torch.arange(30.0))
+    assert likely_range(threshold) == pytest.approx((0.05 ** (1 / 30), 0.95 ** (1 / 30)))
+    assert caution(threshold) == (
+        "The threshold was set with only 30 held-out images, whose largest score it is: on average it keeps 96.8% of "
+        "normal images, in nine of ten cases between 90.5% and 99.8%, and it may catch few others. "
+        "Train on more images."
+    )
+
+
+def test_a_rate_that_cannot_be_attained_is_said() -> None:
+    said = caution(conformal_threshold(torch.arange(1.0)))
+    assert said is not None
+    assert "only 1 held-out image, whose" in said
+    assert "it keeps 50.0% of normal images (95% would take 19), in" in said
+    for images, largest in ((38, True), (39, False), (59, False)):
+        said = caution(conformal_threshold(torch.arange(float(images))))
+        assert said is not None
+        assert ("whose largest score it is" in said) == largest
+        assert "would take" not in said
+    assert caution(conformal_threshold(torch.arange(60.0))) is None

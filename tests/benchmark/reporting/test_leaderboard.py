@@ -210,7 +210,7 @@ def test_a_damaged_result_is_named_on_the_page_and_ends_nothing(tmp_path: Path) 
     store = stored(tmp_path, row("vae", [0.9, 0.8]))
     store.result_path(result(normal_class=1).trial).write_text("{", encoding="utf-8")
     page = leaderboard.update(store).read_text()
-    assert "- results/mnist/vae/class-1_seed-0.json" in page.partition("## Files left out")[2]
+    assert "- results/mnist/vae/class-1_seed-0.json" in page.partition("## Results left out")[2]
     assert str(tmp_path) not in page
     assert "0.900 (1 of 2)" in page
     assert leaderboard.check(store) == []

@@ -262,8 +262,8 @@ def test_the_page_says_which_detectors_have_fewer_seeds() -> None:
 
 def test_files_that_were_left_out_are_listed_last() -> None:
     page = render(summary(row("vae", [0.9]), problems=["results/mnist/vae/x.json is\nno result."]))
-    assert page.endswith("## Files left out\n\n- results/mnist/vae/x.json is no result.\n")
-    assert "Files left out" not in page_of(row("vae", [0.9]))
+    assert page.endswith("## Results left out\n\n- results/mnist/vae/x.json is no result.\n")
+    assert "Results left out" not in page_of(row("vae", [0.9]))
 
 
 def test_names_with_bars_break_no_table() -> None:

@@ -127,7 +127,7 @@ def test_results_are_a_sequence() -> None:
     assert results[-1] in results
     assert results[1:3] == [results[1], results[2]]
     assert results[1:3].problems == ["a problem"]
-    assert repr(results) == "<4 results of 2 detectors, 1 file left out>"
+    assert repr(results) == "<4 results of 2 detectors, 1 problem>"
     assert repr(Results()) == "<0 results of 0 detectors>"
 
 

@@ -22,10 +22,11 @@ from oodbench.benchmark.plugins import Plugins
 from oodbench.benchmark.reporting import leaderboard
 from oodbench.benchmark.results.identity import identity_of
 from oodbench.benchmark.results.store import Store
+from oodbench.benchmark.running import engine
 from oodbench.benchmark.trials import Trial
 from tests.benchmark.made_up import result
 from tests.benchmark.running.test_cluster import PLUGIN, started
-from tests.benchmark.running.test_engine import command, run, wait_for
+from tests.benchmark.running.test_engine import command, run, stored, wait_for
 
 STORED = "Everything that had finished is stored: the same command goes on from there.\n"
 
@@ -167,16 +168,49 @@ def test_two_runs_at_once_share_the_work(tmp_path: Path) -> None:
     assert CliRunner().invoke(app, ["leaderboard", "--check", "--out", str(tmp_path / "out")]).exit_code == 0
 
 
-def test_what_another_run_did_is_done_again_if_it_is_of_other_code(plugins: Plugins, tmp_path: Path) -> None:
+def test_what_another_run_did_is_done_again_if_it_is_of_other_code(
+    plugins: Plugins, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     trial, store = Trial("digits", "mean", 0, 0), Store.at(tmp_path)
     about = asdict(identity_of(trial, plugins))
     store.write(result("digits", "mean", 0, **{**about, "fingerprint": "other"}))
-    future = time.time() + 60
-    os.utime(store.result_path(trial), (future, future))
+    monkeypatch.setattr(engine, "stored_digest", lambda *_: None)  # as if nothing had been there
     assert run([trial], plugins, tmp_path).done == 1
     stored = store.read(trial)
     assert stored is not None
     assert stored.fingerprint == about["fingerprint"]
+
+
+def test_what_another_run_did_is_not_done_again(
+    plugins: Plugins, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Even with --force, and where the folder's clock is behind."""
+    trial, store = Trial("digits", "mean", 0, 0), Store.at(tmp_path)
+    store.write(result("digits", "mean", 0, auroc=0.123, **asdict(identity_of(trial, plugins))))
+    os.utime(store.result_path(trial), (0, 0))
+    monkeypatch.setattr(engine, "stored_digest", lambda *_: "of an earlier result")
+    run([trial], plugins, tmp_path, force=True, keep=False)
+    assert stored(tmp_path, trial).auroc == 0.123
+
+
+def test_what_was_there_before_is_done_again_whatever_the_clock_says(plugins: Plugins, tmp_path: Path) -> None:
+    trial, store = Trial("digits", "mean", 0, 0), Store.at(tmp_path)
+    store.write(result("digits", "mean", 0, auroc=0.123, **asdict(identity_of(trial, plugins))))
+    store.run_folder(trial).mkdir(parents=True)
+    future = time.time() + 3600
+    os.utime(store.result_path(trial), (future, future))
+    assert run([trial], plugins, tmp_path, force=True).done == 1
+    assert stored(tmp_path, trial).auroc > 0.5
+
+
+def test_the_page_is_written_after_a_run_whatever_the_clock_says(tmp_path: Path) -> None:
+    select = ["run", "--dataset", "digits", "--class", "3", "--results-only", "--out", str(tmp_path)]
+    page = tmp_path / "README.md"
+    for detector in ("mean", "ppca"):
+        assert CliRunner().invoke(app, [*select, "--detector", detector]).exit_code == 0
+        assert detector in page.read_text()
+        future = time.time() + 3600
+        os.utime(page, (future, future))
 
 
 def test_a_thousand_results(plugins: Plugins, tmp_path: Path) -> None:
