@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
+from io import TextIOWrapper
 from typing import Annotated, Any
 
 import typer
@@ -12,14 +14,14 @@ from typer.core import TyperGroup
 from oodbench.benchmark.cli import data, models, plugins, results, run, tuning
 from oodbench.benchmark.cli.terminal import complain, say
 from oodbench.benchmark.errors import CANNOT_WRITE, RunError, UsageError
-from oodbench.benchmark.running.interruption import heed_one_interruption
+from oodbench.benchmark.running.interruption import exit_code, heed_one_interruption
 
 OBJECTS_BETWEEN_COLLECTIONS = 100_000
 STORED = "Everything that had finished is stored: the same command goes on from there."
 
 
 class Bench(TyperGroup):
-    """Ends bad input with one sentence and exit code 2, a full disk with 1, an interruption with 130; no tracebacks."""
+    """Ends bad input with one sentence and exit code 2, a full disk with 1, a signal with 128 and its number."""
 
     def invoke(self, ctx: Any) -> Any:
         """Run a verb."""
@@ -28,7 +30,7 @@ class Bench(TyperGroup):
             return super().invoke(ctx)
         except KeyboardInterrupt:
             complain(f"Interrupted. {STORED}")
-            raise typer.Exit(130) from None
+            raise typer.Exit(exit_code()) from None
         except OSError as error:
             if error.errno not in CANNOT_WRITE:
                 raise
@@ -108,6 +110,11 @@ def main() -> None:
     again and again as they come, and once more at the end: that takes a second each.
     """
     gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS)
+    # whatever is set for the user's own plots, rightly or wrongly
+    os.environ.update(MPLBACKEND="agg", MATPLOTLIBRC=os.devnull)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # a terminal or file that cannot hold every letter still gets every line
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
     finally:
