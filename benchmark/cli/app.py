@@ -5,13 +5,13 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from io import TextIOWrapper
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
 from oodbench.benchmark.cli import data, models, plugins, results, run, tuning
+from oodbench.benchmark.cli.encoding import escape_what_cannot_be_shown
 from oodbench.benchmark.cli.terminal import complain, say
 from oodbench.benchmark.errors import CANNOT_WRITE, RunError, UsageError
 from oodbench.benchmark.running.interruption import exit_code, heed_one_interruption
@@ -110,11 +110,10 @@ def main() -> None:
     again and again as they come, and once more at the end: that takes a second each.
     """
     gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS)
-    # whatever is set for the user's own plots, rightly or wrongly
-    os.environ.update(MPLBACKEND="agg", MATPLOTLIBRC=os.devnull)
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):  # a terminal or file that cannot hold every letter still gets every line
-            stream.reconfigure(errors="backslashreplace")
+    # what is set for the user's own plots, rightly or wrongly, has no part in ours; joblib, which scikit-learn brings,
+    # need not look for semaphores, which want a /dev/shm
+    os.environ.update(MPLBACKEND="agg", MATPLOTLIBRC=os.devnull, JOBLIB_MULTIPROCESSING="0")
+    escape_what_cannot_be_shown()
     try:
         app()
     finally:

@@ -63,7 +63,7 @@ def figure(path: Path, *, size: tuple[float, float], fitted: bool = True, **subp
 
 
 @functools.cache
-def _settings() -> dict[str, Any]:
+def _settings() -> Any:
     """Return matplotlib's own settings, which are those of its style "default"."""
     return {name: value for name, value in matplotlib.rcParamsDefault.items() if not name.startswith("backend")}
 

@@ -64,6 +64,6 @@ def interruption_held_back() -> Iterator[None]:
 
 
 def check_interruption() -> None:
-    """Raise KeyboardInterrupt if a signal came where Python passes nothing on: in a callback of the garbage collector."""
+    """Raise KeyboardInterrupt if a signal came where Python passes no error on, as in callbacks of its collector."""
     if _heeded:
         raise KeyboardInterrupt

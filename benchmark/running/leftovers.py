@@ -27,7 +27,7 @@ class Watch:
         return bool(self._new() & _python_threads()) or self.finds_busy_threads()
 
     def finds_busy_threads(self) -> bool:
-        """Return whether there are new threads that compute; to see that takes a moment if there are new ones at all."""
+        """Return whether there are new threads that compute; that takes a moment if there are new ones at all."""
         new = self._new()
         if not new:
             return False
