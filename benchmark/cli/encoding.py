@@ -8,7 +8,7 @@ from io import TextIOWrapper
 
 
 def escape_what_cannot_be_shown() -> None:
-    """Print letters that an output does not have as ``\\u2014``, which keeps JSON valid, rather than end in an error."""
+    """Print letters that an output does not have as escapes, such as JSON has them, rather than end in an error."""
     codecs.register_error("json-escapes", _escape)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):

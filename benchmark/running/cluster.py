@@ -53,7 +53,6 @@ class ClusterBackend(Backend):
     def __init__(self, address: str) -> None:
         self.address = address
         self.cluster: Any = None
-        self.folder = tempfile.TemporaryDirectory(prefix="oodbench-cluster-", ignore_cleanup_errors=True)
         self.client = self._connect()
 
     def _connect(self) -> Client:
@@ -82,13 +81,14 @@ class ClusterBackend(Backend):
         from distributed import LocalCluster
 
         start_server()  # before Dask does, who would import less in it
-        forked = set_config({"distributed.worker.multiprocessing-method": "forkserver"})
-        with interruption_held_back(), forked, without_main(), _one_cause():  # what is half-started cannot be ended
+        self.folder = tempfile.TemporaryDirectory(prefix="oodbench-cluster-", ignore_cleanup_errors=True)
+        settings = {"distributed.worker.multiprocessing-method": "forkserver", "temporary-directory": self.folder.name}
+        # what is half-started cannot be ended
+        with interruption_held_back(), set_config(settings), without_main(), _one_cause():
             self.cluster = LocalCluster(
                 n_workers=workers,
                 threads_per_worker=1,
                 memory_limit=0,  # no limit: the operating system has one
-                local_directory=self.folder.name,
                 host=LOOPBACK,  # whoever reaches a scheduler can run code
                 dashboard_address=f"{LOOPBACK}:0",  # any free port, without a dashboard
                 worker_dashboard_address=f"{LOOPBACK}:0",
@@ -133,7 +133,7 @@ class ClusterBackend(Backend):
             if self.cluster is not None:
                 self.cluster.sync(self._end_workers)
                 self.cluster.close(timeout=2)
-        self.folder.cleanup()
+                self.folder.cleanup()
 
     async def _end_workers(self) -> None:
         """End the workers that we have started, even in the midst of a trial, for the end of which Dask would wait."""

@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 SECONDS_WATCHED = 0.05
-BUSY_NANOSECONDS = 1_000_000
+BUSY_NANOSECONDS = 5_000_000
 """Time on a processor within `SECONDS_WATCHED`; idle threads of libraries, OpenMP's for example, have none."""
 TASKS = Path("/proc/self/task")
 
