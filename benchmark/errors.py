@@ -18,7 +18,8 @@ class RunError(RuntimeError):
     """A run that cannot go on although its command is right; finished trials are stored."""
 
 
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""Error numbers of a full disk, of a user's share of it, and of a limit on the size of files (``ulimit -f``)."""
 CANNOT_WRITE = (*NO_ROOM, errno.EROFS, errno.EACCES, errno.EPERM)
 """Error numbers of files that cannot be written."""
 LEAST_ROOM = 16_000_000
@@ -26,7 +27,7 @@ LEAST_ROOM = 16_000_000
 
 
 def check_room(folder: Path, error: Exception) -> None:
-    """Raise OSError if an error was caused by a full disk.
+    """Raise OSError if an error was caused by a full disk, or by a limit on the size of files.
 
     Libraries wrap that cause in errors of their own or hide it, and half-written files may be gone by now.
 
@@ -40,13 +41,31 @@ def check_room(folder: Path, error: Exception) -> None:
     Raises
     ------
     OSError
-        With the number ENOSPC.
+        With the number ENOSPC or EFBIG.
     """
     while not folder.exists():
         folder = folder.parent
-    said = any(reason in str(error) for reason in map(os.strerror, NO_ROOM))
-    if said or getattr(error, "errno", None) in NO_ROOM or shutil.disk_usage(folder).free < LEAST_ROOM:
+    if _is(error, errno.EFBIG) or (_is_half_written(error) and _files_are_limited()):
+        raise OSError(errno.EFBIG, f"{os.strerror(errno.EFBIG)}, see `ulimit -f`", str(folder)) from error
+    if any(_is(error, number) for number in NO_ROOM) or shutil.disk_usage(folder).free < LEAST_ROOM:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder)) from error
+
+
+def _is(error: Exception, number: int) -> bool:
+    return getattr(error, "errno", None) == number or os.strerror(number) in str(error)
+
+
+def _is_half_written(error: Exception) -> bool:
+    """Return whether NumPy has said so of an array, for which it gives no number."""
+    return isinstance(error, OSError) and error.errno is None and str(error).endswith(" written")
+
+
+def _files_are_limited() -> bool:
+    try:
+        import resource
+    except ImportError:  # not on Windows
+        return False
+    return resource.getrlimit(resource.RLIMIT_FSIZE)[0] != resource.RLIM_INFINITY
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> UsageError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
 from typing import Annotated, Any
 
@@ -10,16 +11,17 @@ import typer
 from typer.core import TyperGroup
 
 from oodbench.benchmark.cli import data, models, plugins, results, run, tuning
+from oodbench.benchmark.cli.encoding import escape_what_cannot_be_shown
 from oodbench.benchmark.cli.terminal import complain, say
 from oodbench.benchmark.errors import CANNOT_WRITE, RunError, UsageError
-from oodbench.benchmark.running.interruption import heed_one_interruption
+from oodbench.benchmark.running.interruption import exit_code, heed_one_interruption
 
 OBJECTS_BETWEEN_COLLECTIONS = 100_000
 STORED = "Everything that had finished is stored: the same command goes on from there."
 
 
 class Bench(TyperGroup):
-    """Ends bad input with one sentence and exit code 2, a full disk with 1, an interruption with 130; no tracebacks."""
+    """Ends bad input with one sentence and exit code 2, a full disk with 1, a signal with 128 and its number."""
 
     def invoke(self, ctx: Any) -> Any:
         """Run a verb."""
@@ -28,7 +30,7 @@ class Bench(TyperGroup):
             return super().invoke(ctx)
         except KeyboardInterrupt:
             complain(f"Interrupted. {STORED}")
-            raise typer.Exit(130) from None
+            raise typer.Exit(exit_code()) from None
         except OSError as error:
             if error.errno not in CANNOT_WRITE:
                 raise
@@ -108,6 +110,10 @@ def main() -> None:
     again and again as they come, which took 0.5 of the 4.6 s of ``bench check mean``, and once more at the end: 0.9 s.
     """
     gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS)
+    # what is set for the user's own plots, rightly or wrongly, has no part in ours; joblib, which scikit-learn brings,
+    # need not look for semaphores, which want a /dev/shm
+    os.environ.update(MPLBACKEND="agg", MATPLOTLIBRC=os.devnull, JOBLIB_MULTIPROCESSING="0")
+    escape_what_cannot_be_shown()
     try:
         app()
     finally:

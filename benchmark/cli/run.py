@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
@@ -104,7 +103,7 @@ def run(
     from oodbench.benchmark.cli.outcome import show_failures, show_ranks, write_leaderboard
     from oodbench.benchmark.results.store import Store
     from oodbench.benchmark.running.finished import Selection, finished_trials, has_gaps, keep
-    from oodbench.benchmark.running.processes import start_server
+    from oodbench.benchmark.running.processes import allowed_cores, start_server
 
     store, plugins, display = Store.at(out, protocol), chosen.plugins, make_display(terminal())
     begins = f"Writing to {store.leaderboard} (results, leaderboard) and {store.runs} (run folders)."
@@ -149,7 +148,7 @@ def run(
         )
         count, failed = summary.done, summary.failed
         keep(selection, trials, plugins, store)
-    page = write_leaderboard(store, 1 if scheduler else jobs or os.cpu_count() or 1, ran=count)
+    page = write_leaderboard(store, 1 if scheduler else jobs or allowed_cores(), ran=count)
     show_ranks(store, {trial.dataset for trial in trials})
     show_failures(failed, count)
     say(f"Leaderboard: {page}, results: {store.results}, run folders: {store.runs}")

@@ -52,6 +52,7 @@ def tune(
         jobs=jobs,
         device=device,
         listener=lambda candidate: say(f"[{candidate.number}] {candidate}"),
+        warn=lambda text: say(text, style="yellow"),
     )
     best = candidates[0]
     say(f"Best of {len(candidates)}: [{best.number}] {best}")

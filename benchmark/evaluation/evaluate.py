@@ -82,7 +82,8 @@ class _Recorder(Monitor):
         self.seconds_watching = 0.0
 
     def report(self, step: int, steps: int, measures: Mapping[str, float]) -> None:
-        self.history.append({"step": step, **measures})
+        # plain numbers, whatever NumPy's or torch's they were
+        self.history.append({"step": int(step), **{name: float(value) for name, value in measures.items()}})
         if self.listener is not None:
             self.listener.report(step, steps, measures)
         if self.trace is not None:

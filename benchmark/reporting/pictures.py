@@ -5,18 +5,24 @@ Images are arrays (N, C, H, W), C 1 or 3: uint8, or floats in [0, 1].
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image, ImageColor, ImageDraw, ImageFont
 from sklearn.metrics import roc_auc_score, roc_curve
+
+from oodbench.benchmark.reporting.backend import any_backend
+
+with any_backend():
+    import matplotlib
+    from matplotlib.axes import Axes
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
 
 Images = NDArray[Any]
 """(N, C, H, W), uint8 or floats in [0, 1]."""
@@ -34,24 +40,32 @@ FAST = 1
 def figure(path: Path, *, size: tuple[float, float], fitted: bool = True, **subplots: Any) -> Iterator[Any]:
     """Provide axes to draw on, and save them as a PNG.
 
-    Matplotlib's state machine is left out of it: nothing to close, no display needed, safe in any process. To fit the
+    Matplotlib's state machine is left out of it: nothing to close, no display needed, safe in any process; and so are
+    the user's settings (a ``matplotlibrc``, a notebook's), with which a picture would not be the same. To fit the
     margins to what stands in them doubles the time, and many ticks add a fifth; a trial's pictures do with little
     of both.
     """
-    drawing = Figure(figsize=size, layout="constrained" if fitted else None)
-    FigureCanvasAgg(drawing)
-    if not fitted:
-        width, height = size
-        margins = {"left": 0.8 / width, "right": 1 - 0.15 / width, "bottom": 0.5 / height, "top": 1 - 0.35 / height}
-        drawing.subplots_adjust(**margins, wspace=0.3)
-    axes = drawing.subplots(**subplots)
-    for one in np.ravel(axes):
-        one.spines[["top", "right"]].set_visible(False)
+    with matplotlib.rc_context(_settings()):
+        drawing = Figure(figsize=size, layout="constrained" if fitted else None)
+        FigureCanvasAgg(drawing)
         if not fitted:
-            one.locator_params(nbins=4)
-    yield axes
-    style: dict[str, Any] = {"bbox_inches": "tight"} if fitted else {"pil_kwargs": {"compress_level": FAST}}
-    drawing.savefig(path, dpi=110, pad_inches=0.08, **style)
+            width, height = size
+            margins = {"left": 0.8 / width, "right": 1 - 0.15 / width, "bottom": 0.5 / height, "top": 1 - 0.35 / height}
+            drawing.subplots_adjust(**margins, wspace=0.3)
+        axes = drawing.subplots(**subplots)
+        for one in np.ravel(axes):
+            one.spines[["top", "right"]].set_visible(False)
+            if not fitted:
+                one.locator_params(nbins=4)
+        yield axes
+        style: dict[str, Any] = {"bbox_inches": "tight"} if fitted else {"pil_kwargs": {"compress_level": FAST}}
+        drawing.savefig(path, dpi=110, pad_inches=0.08, **style)
+
+
+@functools.cache
+def _settings() -> Any:
+    """Return matplotlib's own settings, which are those of its style "default"."""
+    return {name: value for name, value in matplotlib.rcParamsDefault.items() if not name.startswith("backend")}
 
 
 def save_grid(path: Path, images: Images, *, columns: int = COLUMNS) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import queue
+import tempfile
 import time
 import uuid
 from collections.abc import Iterator, Sequence
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from distributed import Client
 
 SECONDS_TO_CONNECT = 20
+LOOPBACK = "127.0.0.1"
 DIED = "every worker that tried it died (killed, perhaps for lack of memory): give the workers more memory"
 
 
@@ -79,13 +81,18 @@ class ClusterBackend(Backend):
         from distributed import LocalCluster
 
         start_server()  # before Dask does, who would import less in it
-        forked = set_config({"distributed.worker.multiprocessing-method": "forkserver"})
-        with interruption_held_back(), forked, without_main():  # what is half-started cannot be ended
+        self.folder = tempfile.TemporaryDirectory(prefix="oodbench-cluster-", ignore_cleanup_errors=True)
+        settings = {"distributed.worker.multiprocessing-method": "forkserver", "temporary-directory": self.folder.name}
+        # what is half-started cannot be ended
+        with interruption_held_back(), set_config(settings), without_main(), _one_cause():
             self.cluster = LocalCluster(
                 n_workers=workers,
                 threads_per_worker=1,
                 memory_limit=0,  # no limit: the operating system has one
-                dashboard_address=":0",  # any free port
+                host=LOOPBACK,  # whoever reaches a scheduler can run code
+                dashboard_address=f"{LOOPBACK}:0",  # any free port, without a dashboard
+                worker_dashboard_address=f"{LOOPBACK}:0",
+                scheduler_kwargs={"dashboard": False},
                 silence_logs=logging.CRITICAL,
             )
 
@@ -126,10 +133,25 @@ class ClusterBackend(Backend):
             if self.cluster is not None:
                 self.cluster.sync(self._end_workers)
                 self.cluster.close(timeout=2)
+                self.folder.cleanup()
 
     async def _end_workers(self) -> None:
         """End the workers that we have started, even in the midst of a trial, for the end of which Dask would wait."""
         await asyncio.gather(*(nanny.close(timeout=0.5) for nanny in self.cluster.workers.values()))
+
+
+@contextmanager
+def _one_cause() -> Iterator[None]:
+    """Raise RunError, which names the first cause, for whatever keeps workers from starting."""
+    try:
+        yield
+    except Exception as error:
+        cause: BaseException = error
+        while (earlier := cause.__cause__ or cause.__context__) is not None:
+            cause = earlier
+        raise RunError(
+            f"Dask cannot start workers on this machine ({type(cause).__name__}: {cause}): leave out --scheduler."
+        ) from error
 
 
 class ClusterWorkers(Workers):

@@ -9,8 +9,9 @@ import shutil
 import tarfile
 import tempfile
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError
+from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from oodbench.benchmark.results.result import TrialResult
 from oodbench.benchmark.results.store import Store
 from oodbench.benchmark.running.arrays import write_arrays
 from oodbench.benchmark.running.job import Job
+from oodbench.benchmark.running.leftovers import Watch
 from oodbench.benchmark.running.worker import failure, plugins_of, run_job
 
 Source = tuple[str, str]
@@ -45,7 +47,7 @@ class Answer:
     folder : bytes or None
         The run folder as a tar archive, if there is one.
     warnings : tuple of str
-        What the dataset has to say, from the worker that loads it for those on its machine.
+        What the dataset has to say, from the worker that loads it for those on its machine, and what was left running.
     """
 
     result: TrialResult
@@ -107,10 +109,20 @@ def _run(job: Job, run: str, sources: Sequence[Source], here: Path, *, away: boo
         dataset.prepare()
         write_arrays(dataset, here)
     with tempfile.TemporaryDirectory(dir=here) as own:
-        store = Store.at(Path(own), job.trial.protocol)
+        store, watch = Store.at(Path(own), job.trial.protocol), Watch()
         result = run_job(replace(job, store=store, plugin_files=files, arrays=here), Topic(run))
         folder = store.run_folder(job.trial)
-        return Answer(result, pack(folder) if folder.exists() else None, tuple(dataset.warnings()))
+        warnings = (*dataset.warnings(), *_warnings(job, watch))
+        return Answer(result, pack(folder) if folder.exists() else None, warnings)
+
+
+def _warnings(job: Job, watch: Watch) -> Iterator[str]:
+    """Yield what a trial has left running in this worker, which cannot be replaced from within."""
+    if watch.finds_busy_threads():
+        yield (
+            f"{job.trial.label} has left threads behind that go on computing in a worker on {platform.node()}, and slow "
+            "down the trials after it: end that worker, and start another."
+        )
 
 
 def _plugins(job: Job, files: tuple[Path, ...]) -> Plugins:
@@ -162,7 +174,9 @@ class Topic:
         """Send a report of a job."""
         from distributed import get_worker
 
-        get_worker().log_event(self.name, (number, step, steps))
+        with suppress(TypeError, ValueError, OverflowError):  # a trial does not fail for what it reports
+            event = number, int(step), int(steps)  # NumPy's and torch's would not arrive
+            get_worker().log_event(self.name, event)
 
 
 def pack(folder: Path) -> bytes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -17,7 +16,7 @@ from oodbench.benchmark.running.backend import Backend, Progress, Workers
 from oodbench.benchmark.running.device import choose_device
 from oodbench.benchmark.running.job import Job
 from oodbench.benchmark.running.pool import ATTEMPTS, WorkerLostError, WorkerPool, worker_pool
-from oodbench.benchmark.running.processes import start_server
+from oodbench.benchmark.running.processes import allowed_cores, start_server
 from oodbench.benchmark.running.progress import ProgressTable, write_progress
 from oodbench.benchmark.running.worker import run_job
 from oodbench.benchmark.trials import Trial
@@ -45,7 +44,7 @@ class LocalBackend(Backend):
 
     def slots(self, trials: int) -> int:
         """Return how many of a number of trials run at a time."""
-        return min(self.jobs or os.cpu_count() or 1, max(trials, 1))
+        return min(self.jobs or allowed_cores(), max(trials, 1))
 
     @contextmanager
     def open(self, jobs: Sequence[Job], plugins: Plugins) -> Iterator[Workers]:

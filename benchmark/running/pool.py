@@ -22,6 +22,7 @@ from typing import Any, TypeVar
 
 from oodbench.benchmark.errors import RunError
 from oodbench.benchmark.running.interruption import PATIENCE, check_interruption, interruption_held_back
+from oodbench.benchmark.running.leftovers import Watch, end_children
 from oodbench.benchmark.running.processes import PROCESSES, start_process
 
 T = TypeVar("T")
@@ -29,6 +30,10 @@ T = TypeVar("T")
 ATTEMPTS = 2
 """How often a call is handed out whose worker dies."""
 SECONDS_TO_END = 2.0
+ONE_THREAD = dict.fromkeys(
+    ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS", "LOKY_MAX_CPU_COUNT"), "1"
+)
+"""Environment variables of libraries that start their threads when a plugin imports them."""
 
 
 class WorkerLostError(RunError):
@@ -48,9 +53,12 @@ def serve(connection: Connection, folder: Path) -> None:
     with suppress(OSError):  # it may be gone
         os.chdir(folder)
     initialise()
+    watch = Watch()
     with suppress(EOFError, OSError):  # the other end is closed
         while True:
-            connection.send_bytes(_answer(connection.recv_bytes()))
+            answer = _answer(connection.recv_bytes())
+            end_children()
+            connection.send_bytes(bytes([watch.finds_threads()]) + answer)
 
 
 def initialise() -> None:
@@ -59,6 +67,7 @@ def initialise() -> None:
     from oodbench.benchmark.running.state import reset_state  # it imports torch, which the command need not
 
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    os.environ.update(ONE_THREAD)
     reset_state(0)
     keep_freed_memory()
 
@@ -122,7 +131,7 @@ class _Worker:
             self.connection.send_bytes(call.packed)
 
     def answer(self) -> bytes | None:
-        """Return the answer to the call; None if the process has died."""
+        """Return whether the call left threads behind, a byte, and its answer; None if the process has died."""
         self.call = None
         with suppress(EOFError, OSError):
             if self.connection.poll():
@@ -240,8 +249,11 @@ class WorkerPool:
                 return None
             call.future.set_exception(WorkerLostError())
             return call.future
+        left_threads, packed = answer[0], memoryview(answer)[1:]
+        if left_threads:  # which would take the processor from the next call, and may change what it works with
+            self._remove(worker)
         try:
-            worked, value = pickle.loads(answer)
+            worked, value = pickle.loads(packed)
         except Exception as error:  # an exception's class may be made so that it cannot be unpickled
             worked, value = False, RuntimeError(f"What the worker returned cannot be read: {error}")
         if worked:

@@ -5,7 +5,6 @@ A setting is judged by the AUROC, as a mean over all classes: one setting for al
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,21 +13,29 @@ from typing import Any
 
 from sklearn.metrics import roc_auc_score
 
+from oodbench.benchmark.errors import RunError
+from oodbench.benchmark.evaluation.outputs import diagnostics_of, scores_of
 from oodbench.benchmark.plugins import Plugins
 from oodbench.benchmark.results.store import Store
 from oodbench.benchmark.running.arrays import shared_arrays, shared_part
 from oodbench.benchmark.running.device import choose_device
-from oodbench.benchmark.running.pool import worker_pool
+from oodbench.benchmark.running.pool import WorkerLostError, worker_pool
+from oodbench.benchmark.running.processes import allowed_cores
+from oodbench.benchmark.running.state import reset_state
 from oodbench.benchmark.running.worker import plugins_of
 from oodbench.benchmark.trials import Trial, make_detector
 from oodbench.datasets.base import Dataset
 from oodbench.datasets.components.split import as_float, selection_split
-from oodbench.detectors.base import Detector
+from oodbench.detectors.base import Detector, FitDivergedError
 
 Settings = Mapping[str, Any]
 """Hyperparameters by name."""
 Judge = Callable[..., Iterator["Judgement"]]
 """Judges a setting class by class: ``judge(settings, rescored=(), seed=0)``; see `Question` for ``rescored``."""
+
+
+class JudgementError(RunError):
+    """A setting cannot be judged, whatever the reason; the message names the class, the setting and the cause."""
 
 
 @dataclass(frozen=True)
@@ -91,19 +98,31 @@ def judge_by_class(question: Question) -> Judgement:
     ------
     FitDivergedError
         The training diverged.
+    JudgementError
+        The detector raised anything else, SystemExit and KeyboardInterrupt among it.
     """
+    try:
+        reset_state(question.trial.seed)
+        return _judge(question)
+    except FitDivergedError:
+        raise
+    except BaseException as error:  # Ctrl-C does not reach a worker
+        raise JudgementError(f"{question.trial}: {type(error).__name__}: {error}") from error
+
+
+def _judge(question: Question) -> Judgement:
     trial = question.trial
     split = selection_split(shared_part(question.arrays, trial.dataset, "train"), trial.normal_class)
     detector = make_detector(plugins_of(question.plugin_files), trial, question.device).fit(as_float(split.train))
     test = as_float(split.test)
 
     def auroc(judged: Detector) -> float:
-        return float(roc_auc_score(split.is_ood, judged.score(test)))
+        return float(roc_auc_score(split.is_ood, scores_of(judged, test)))
 
     return Judgement(
         auroc=auroc(detector),
         rescored=tuple(auroc(detector.rescored(changes)) for changes in question.rescored),
-        unhealthy=detector.unhealthy(detector.diagnostics(as_float(split.validation))),
+        unhealthy=detector.unhealthy(diagnostics_of(detector, as_float(split.validation))),
     )
 
 
@@ -141,16 +160,20 @@ def judging(
         See `Judge`.
     """
     store.prepare()
+    runs, files = store.runs.absolute(), tuple(path.absolute() for path in plugins.files)
     device, source = choose_device(device), dataset(data)
     with (
-        shared_arrays([source], store.runs, parts=("train",)) as arrays,
-        worker_pool(jobs or os.cpu_count() or 1) as pool,
+        shared_arrays([source], runs, parts=("train",)) as arrays,
+        worker_pool(jobs or allowed_cores()) as pool,
     ):
 
         def judge(settings: Settings, rescored: Sequence[Settings] = (), seed: int = 0) -> Iterator[Judgement]:
             changes = tuple(sorted(settings.items()))
             trials = [Trial(dataset.name, detector.name, label, seed, changes) for label in dataset.normal_classes()]
-            questions = [Question(trial, plugins.files, arrays, device, tuple(rescored)) for trial in trials]
-            return pool.map(judge_by_class, questions)
+            questions = [Question(trial, files, arrays, device, tuple(rescored)) for trial in trials]
+            try:
+                yield from pool.map(judge_by_class, questions)
+            except WorkerLostError as error:
+                raise JudgementError(f"{trials[0].label} on {dataset.name}: {error}") from error
 
         yield judge

@@ -17,17 +17,16 @@ import numpy as np
 from filelock import Timeout
 
 from oodbench.benchmark.errors import UsageError
-from oodbench.benchmark.files import file_name
 from oodbench.benchmark.plugins import Plugins
 from oodbench.benchmark.results.fingerprint import fingerprint
 from oodbench.benchmark.results.store import Store
-from oodbench.benchmark.tuning.objective import Judge, Settings, judging
+from oodbench.benchmark.tuning.journal import mend, open_journal, study_path
+from oodbench.benchmark.tuning.objective import Judge, JudgementError, Settings, judging
 from oodbench.datasets.base import Dataset
 from oodbench.detectors.base import Detector, FitDivergedError
 
 if TYPE_CHECKING:
     from optuna import Study
-    from optuna.storages import BaseStorage
     from optuna.trial import FrozenTrial
 
 AT_RANDOM = 5
@@ -72,6 +71,7 @@ def tune(
     jobs: int | None = None,
     device: str = "auto",
     listener: Callable[[Candidate], None] = lambda _: None,
+    warn: Callable[[str], None] = lambda _: None,
 ) -> list[Candidate]:
     """Try settings of a detector on a dataset until a number of them has been tried; go on where a study stands.
 
@@ -93,6 +93,8 @@ def tune(
         ``auto``, ``cpu`` or ``cuda``.
     listener : callable, optional
         Hears of each candidate that has been tried.
+    warn : callable, optional
+        Hears what users should know about the study, in a sentence.
 
     Returns
     -------
@@ -102,7 +104,8 @@ def tune(
     Raises
     ------
     UsageError
-        The detector has nothing to choose, every setting was given up, or optuna is not installed.
+        The detector has nothing to choose, every setting was given up, the study is damaged, or optuna is not
+        installed.
     DatasetError
         The dataset cannot be had.
     """
@@ -117,6 +120,9 @@ def tune(
     except Timeout as error:
         raise UsageError(f"{cls.name} is being tuned on {of_dataset.name} already: wait until it is done.") from error
     with alone, judging(cls, of_dataset, plugins, store, data=data, jobs=jobs, device=device) as judge:
+        torn = mend(path)
+        if torn:
+            warn(torn)
         study = _study(cls, of_dataset, path)
         _search(study, cls.SEARCH, trials, judge, listener)
     candidates = _ranked(study)
@@ -141,18 +147,13 @@ def stored_candidates(path: Path) -> list[Candidate]:
     Raises
     ------
     UsageError
-        There is none, or optuna is not installed.
+        There is none, it is damaged, or optuna is not installed.
     """
     if not path.is_file():
         raise UsageError(f"There is no study {path}: run `bench tune` first.")
-    optuna, storage = _optuna(), _journal(path)
+    optuna, storage = _optuna(), open_journal(path)
     (*_, latest) = optuna.get_all_study_names(storage)
     return _ranked(optuna.load_study(study_name=latest, storage=storage))
-
-
-def study_path(store: Store, dataset: type[Dataset], detector: type[Detector]) -> Path:
-    """Return the path of a study: a journal of Optuna's, a JSON object a line."""
-    return store.leaderboard / "studies" / file_name(dataset.name) / f"{file_name(detector.name)}.jsonl"
 
 
 # ---------------------------------------------------------------------- the study
@@ -167,19 +168,12 @@ def _optuna() -> Any:
     return optuna
 
 
-def _journal(path: Path) -> BaseStorage:
-    from optuna.storages import JournalStorage
-    from optuna.storages.journal import JournalFileBackend
-
-    return JournalStorage(JournalFileBackend(str(path)))
-
-
 def _study(detector: type[Detector], dataset: type[Dataset], path: Path) -> Study:
     """Open the study of today's code, or begin it with the defaults."""
     optuna = _optuna()
     path.parent.mkdir(parents=True, exist_ok=True)
     study: Study = optuna.create_study(
-        storage=_journal(path),
+        storage=open_journal(path),
         study_name=f"{detector.name} on {dataset.name}, code {fingerprint(detector)}",
         direction="maximize",
         load_if_exists=True,
@@ -219,7 +213,7 @@ def _try(study: Study, trial: Any, settings: Settings, judge: Judge) -> FrozenTr
     """Judge a candidate class by class.
 
     It is given up where its classes so far are below the median of others', and where a model is unhealthy: such a
-    model may tell images apart all the same, and would have nothing to sample.
+    model may tell images apart all the same, and would have nothing to sample. So it is where it cannot be judged.
     """
     from optuna.trial import TrialState
 
@@ -234,7 +228,7 @@ def _try(study: Study, trial: Any, settings: Settings, judge: Judge) -> FrozenTr
             if trial.should_prune():
                 trial.set_user_attr("cause", f"{np.mean(found):.4f} after {len(found)} classes")
                 return study.tell(trial, state=TrialState.PRUNED)
-    except FitDivergedError as error:
+    except (FitDivergedError, JudgementError) as error:
         trial.set_user_attr("cause", str(error))
         return study.tell(trial, state=TrialState.PRUNED)
     trial.set_user_attr("by_class", found)

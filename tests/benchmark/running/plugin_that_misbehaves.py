@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import os
 import random
+import subprocess
 import sys
+import threading
+import time
+import warnings
 from pathlib import Path
 from typing import Self
 
@@ -50,7 +54,16 @@ class Spoils(MeanImage):
         os.chdir("/")
         torch.set_default_dtype(torch.float64)
         torch.set_grad_enabled(False)
+        torch.set_anomaly_enabled(True)
+        torch.set_float32_matmul_precision("medium")
         torch.set_num_threads(2)
+        np.seterr(all="raise")
+        warnings.simplefilter("error")
+        os.environ["OODBENCH_SPOILT"] = "yes"
+        os.environ.pop("PATH")
+        sys.path.insert(0, "/")
+        sys.setrecursionlimit(5000)
+        sys.stdout = None  # type: ignore[assignment]
         for draw in (random.random, np.random.rand, lambda: torch.rand(1)):
             draw()
         return self
@@ -69,10 +82,74 @@ class Notes(MeanImage):
             torch.get_default_dtype(),
             torch.is_grad_enabled(),
             torch.get_num_threads(),
+            torch.is_anomaly_enabled(),
+            torch.get_float32_matmul_precision(),
+            np.geterr(),
+            sorted(os.environ.items()),
+            [filter_[0] for filter_ in warnings.filters],
+            sys.path,
+            sys.getrecursionlimit(),
+            sys.stdout is None,
             (random.random(), np.random.rand(), torch.rand(1).item()),  # noqa: NPY002
         )
         Path(self.path).write_text(repr(state), encoding="utf-8")
         return super().fit(images, monitor=monitor)
+
+
+@register("test-leaves")
+class Leaves(MeanImage):
+    """Leaves something running in its process."""
+
+    def __init__(self, *, what: str = "busy threads", note: str = "") -> None:
+        self.what = what
+        self.note = note
+
+    def fit(self, images: Tensor, *, monitor: Monitor | None = None) -> Self:
+        if self.what == "busy threads":
+            for _ in range(2):
+                threading.Thread(target=_count, daemon=True).start()
+        elif self.what == "a waiting thread":
+            threading.Thread(target=time.sleep, args=(600,)).start()
+        elif self.what == "a process":
+            number = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]).pid
+            Path(self.note).write_text(str(number), encoding="utf-8")
+        return super().fit(images, monitor=monitor)
+
+
+def _count() -> None:
+    number = 0
+    while True:
+        number += 1
+
+
+@register("test-where")
+class Where(MeanImage):
+    """Writes down its process, and how many threads run in it."""
+
+    def __init__(self, *, path: str = "") -> None:
+        self.path = path
+
+    def fit(self, images: Tensor, *, monitor: Monitor | None = None) -> Self:
+        Path(self.path).write_text(f"{os.getpid()} {threading.active_count()}", encoding="utf-8")
+        return super().fit(images, monitor=monitor)
+
+
+@register("test-numbers")
+class Numbers(MeanImage):
+    """Reports and diagnoses in numbers of NumPy's and torch's."""
+
+    def fit(self, images: Tensor, *, monitor: Monitor | None = None) -> Self:
+        super().fit(images, monitor=monitor)
+        if monitor is not None:
+            monitor.report(np.int64(1), torch.tensor(2), {"loss": self.mean_.sum(), "rate": np.float32(0.5)})  # type: ignore[arg-type, dict-item]
+            monitor.report(2, 2, {"loss": 0.5, "rate": 0.25})
+        return self
+
+    def parameter_count(self) -> int:
+        return np.int64(self.mean_.numel())  # type: ignore[return-value]
+
+    def diagnostics(self, images: Tensor) -> dict[str, float]:
+        return {"mean": self.mean_.mean(), "one": np.float64(1), "some": np.array([2])[0]}  # type: ignore[dict-item]
 
 
 @register("test-forgets")

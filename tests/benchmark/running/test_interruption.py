@@ -8,14 +8,22 @@ from collections.abc import Iterator
 
 import pytest
 
-from oodbench.benchmark.running.interruption import check_interruption, heed_one_interruption, interruption_held_back
+from oodbench.benchmark.running.interruption import (
+    ENDING,
+    check_interruption,
+    exit_code,
+    heed_one_interruption,
+    interruption_held_back,
+)
 
 
 @pytest.fixture(autouse=True)
-def _handler() -> Iterator[None]:
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+def _handlers() -> Iterator[None]:
+    before = [(number, signal.getsignal(number)) for number in ENDING]
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
-    signal.signal(signal.SIGINT, before)
+    for number, handler in before:
+        signal.signal(number, handler)
 
 
 def test_it_has_its_effect_at_the_end() -> None:
@@ -26,6 +34,26 @@ def test_it_has_its_effect_at_the_end() -> None:
         reached = True
     assert reached
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_each_signal_to_end_is_heeded_once(number: signal.Signals, code: int) -> None:
+    heed_one_interruption()
+    reached = False
+    with pytest.raises(KeyboardInterrupt), interruption_held_back():  # noqa: PT012
+        os.kill(os.getpid(), number)
+        reached = True
+    assert reached
+    assert exit_code() == code
+    for other in ENDING:
+        os.kill(os.getpid(), other)  # while the command clears away
+
+
+def test_nohup_is_respected() -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    heed_one_interruption()
+    os.kill(os.getpid(), signal.SIGHUP)
+    assert exit_code() == 130  # nothing has come
 
 
 def test_what_is_ignored_stays_so() -> None:

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future
@@ -53,6 +54,11 @@ class UnreadableError(Exception):
 
 def fail_unreadably() -> None:
     raise UnreadableError("one", "two")
+
+
+def wait_in_a_thread() -> int:
+    threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
+    return os.getpid()
 
 
 def unpicklable() -> Any:
@@ -111,6 +117,13 @@ def test_a_call_that_kills_its_workers_takes_no_other_with_it() -> None:
         assert [result_of(pool, future) for future in futures[1:-1]] == [0, 2, 4, 6, 8, 10]
         with pytest.raises(RunError):  # which ends a command with one sentence
             result_of(pool, futures[-1])
+
+
+def test_what_leaves_a_thread_behind_is_answered_and_its_worker_replaced() -> None:
+    with worker_pool(1) as pool:
+        left = result_of(pool, pool.submit(wait_in_a_thread))
+        first, second = pool.map(process, range(2))
+    assert left != first == second
 
 
 def test_what_is_no_longer_waited_for_is_dropped(tmp_path: Path) -> None:

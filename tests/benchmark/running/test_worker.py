@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from oodbench.benchmark.plugins import Plugins
@@ -37,6 +38,43 @@ def test_every_trial_starts_from_the_same_state(misbehaving: Plugins, tmp_path: 
     before, after = ((tmp_path / str(k)).read_text() for k in (0, 1))
     assert before == after
     assert before.startswith(f"({Path.cwd()!r}, torch.float32, True, 1, ")
+
+
+def where(folder: Path, number: int) -> Trial:
+    return Trial("digits", "test-where", number, 0, (("path", str(folder / str(number))),))
+
+
+@pytest.mark.parametrize("what", ["busy threads", "a waiting thread"])
+def test_a_process_in_which_threads_are_left_behind_is_replaced(
+    misbehaving: Plugins, tmp_path: Path, what: str
+) -> None:
+    leaves = Trial("digits", "test-leaves", 0, 0, (("what", what),))
+    trials = [where(tmp_path, 0), where(tmp_path, 1), leaves, where(tmp_path, 2)]
+    assert run(trials, misbehaving, tmp_path / "out", jobs=1).failed == []
+    before, between, after = ((tmp_path / str(number)).read_text().split() for number in range(3))
+    assert before == between, "what leaves nothing behind keeps its process"
+    assert after[0] != before[0]
+    assert after[1] == before[1]
+
+
+def test_a_process_that_is_left_behind_is_ended(misbehaving: Plugins, tmp_path: Path) -> None:
+    note = tmp_path / "note"
+    leaves = Trial("digits", "test-leaves", 0, 0, (("note", str(note)), ("what", "a process")))
+    assert run([leaves], misbehaving, tmp_path / "out").failed == []
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(note.read_text()), 0)
+
+
+def test_numbers_of_numpy_and_torch_are_accepted(misbehaving: Plugins, tmp_path: Path) -> None:
+    trial = Trial("digits", "test-numbers", 0, 0)
+    assert run([trial], misbehaving, tmp_path).failed == []
+    found = stored(tmp_path, trial)
+    assert found.diagnostics["one"] == 1
+    assert found.diagnostics["some"] == 2
+    assert 0 < found.diagnostics["mean"] < 1
+    history = pd.read_csv(Store.at(tmp_path).run_folder(trial) / "history.csv")
+    assert history["rate"].tolist() == [0.5, 0.25]
+    assert history["loss"][0] == pytest.approx(64 * found.diagnostics["mean"], rel=1e-5)
 
 
 def test_folders_may_be_relative(misbehaving: Plugins, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,8 +16,9 @@ from oodbench.benchmark.plugins import Plugins
 from oodbench.benchmark.results.store import Store
 from oodbench.benchmark.tuning import defaults
 from oodbench.benchmark.tuning import study as tuning
+from oodbench.benchmark.tuning.journal import study_path
 from oodbench.benchmark.tuning.objective import Judgement, Settings, judging
-from oodbench.benchmark.tuning.study import Candidate, study_path, tune
+from oodbench.benchmark.tuning.study import Candidate, tune
 from oodbench.datasets import as_float
 from oodbench.datasets.components.split import selection_split
 from oodbench.detectors.ae import AE
