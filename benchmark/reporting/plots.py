@@ -10,6 +10,7 @@ import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import quote
 
 import numpy as np
 import pandas as pd
@@ -19,6 +20,7 @@ from sklearn.metrics import roc_auc_score
 
 from oodbench.benchmark.files import file_name, replacing
 from oodbench.benchmark.reporting import figures
+from oodbench.benchmark.reporting.format import Markdown, markdown_cell
 from oodbench.benchmark.reporting.summary import Ranking, Summary
 from oodbench.benchmark.results.store import Store
 from oodbench.benchmark.trials import trial_path
@@ -67,9 +69,9 @@ class Plot:
     digests: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def markdown(self) -> str:
+    def markdown(self) -> Markdown:
         """The picture as a page beside ``plots/`` shows it."""
-        return f"![{self.caption}](plots/{self.name})"
+        return Markdown(f"![{markdown_cell(self.caption)}](plots/{quote(self.name, safe='@=,+')})")
 
     def save(self, folder: Path) -> None:
         """Draw it into a folder, with its digest."""
