@@ -1,8 +1,8 @@
 """Figures and names as text, fit for where they are shown.
 
-Names, paths and messages hold whatever a folder, a plugin or a system gives them. Each medium has one function that they
-go through: `markdown_cell` and `markdown_code` for pages, `plain` and `command_line` for the terminal, `figure_text` for
-pictures, `csv_cell` for tables that others read. Harmless text comes out of all of them as it went in.
+Names, paths and messages hold whatever a folder, a plugin or a system gives them. Each medium has one function that
+they go through: `markdown_cell` and `markdown_code` for pages, `plain` and `command_line` for the terminal,
+`figure_text` for pictures, `csv_cell` for tables that others read. Harmless text comes out of each as it went in.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from functools import lru_cache
 DASH = "—"
 """Stands where there is nothing to show."""
 UNSHOWN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufeff\ufffe\uffff]")
-"""Characters that steer a terminal, break a line, reorder the text around them, or stand for bytes that are no UTF-8."""
+"""What may steer a terminal, break a line, reorder a text, or stand for bytes that are not UTF-8."""
 SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """What spreadsheets take for the beginning of a formula."""
@@ -154,32 +154,34 @@ def markdown_code(text: str) -> Markdown:
     Markdown
         Between as many backticks as it needs.
     """
-    shown = plain(in_one_line(text))
+    shown = plain(text)
     fence = "`" * next(count for count in range(1, len(shown) + 2) if not re.search(rf"(?<!`)`{{{count}}}(?!`)", shown))
-    # a space at either end is taken off again
-    apart = " " if shown.startswith("`") or shown.endswith("`") or not shown else ""
+    # a space at both ends is taken off again
+    apart = " " if shown.startswith(("`", " ")) or shown.endswith(("`", " ")) or not shown else ""
     return Markdown(f"{fence}{apart}{shown}{apart}{fence}")
 
 
-def figure_text(text: str) -> str:
+def figure_text(text: str, longest: int = LONGEST) -> str:
     r"""Return a text for a picture, which Matplotlib draws letter by letter, without taking it for mathematics.
 
     Parameters
     ----------
     text : str
         Any.
+    longest : int
+        Characters to show at most; of more, the middle is left out.
 
     Returns
     -------
     str
-        At most 80 characters, the middle left out. Characters that Matplotlib's font lacks stand as ``\u732b``.
+        Characters that Matplotlib's font lacks stand as ``\u732b``.
     """
     shown = plain(text)
     if not shown.isascii():
         known = _glyphs()
         shown = "".join(letter if ord(letter) in known else _visible(letter) for letter in shown)
-    if len(shown) > LONGEST:
-        shown = f"{shown[: LONGEST // 2]}…{shown[1 - LONGEST // 2 :]}"
+    if len(shown) > longest:
+        shown = f"{shown[: longest // 2]}…{shown[1 - longest // 2 :]}"
     # a legend leaves out what begins with an underscore
     return (f" {shown}" if shown.startswith("_") else shown).replace("$", r"\$")
 

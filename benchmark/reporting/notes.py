@@ -90,8 +90,8 @@ def _against_quick_on(summary: Summary, dataset: str) -> Markdown | None:
     worse = [label for label in slow if auroc[label] <= auroc[best]]
     return Markdown(
         f"{markdown_cell(dataset)}: the best method that fits in under {QUICK} s is {markdown_code(best)} "
-        f"({auroc[best]:.3f} in {duration(seconds[best])}). Slower and better: {_listed(better)}. Slower and no better: "
-        f"{_listed(worse)}."
+        f"({auroc[best]:.3f} in {duration(seconds[best])}). Slower and better: {_listed(better)}. "
+        f"Slower and no better: {_listed(worse)}."
     )
 
 
@@ -101,10 +101,7 @@ def over_seeds(summary: Summary, dataset: str) -> Markdown:
     counts = rows.groupby("detector")["seed"].nunique()
     if not len(counts) or counts.max() == 1:
         return Markdown()
-    fewer = [
-        f"{_listed(group.index)} over {count}"
-        for count, group in counts[counts < counts.max()].groupby(counts)
-    ]
+    fewer = [f"{_listed(group.index)} over {count}" for count, group in counts[counts < counts.max()].groupby(counts)]
     return Markdown(f", mean over {counts.max()} seeds" + (f" ({'; '.join(fewer)})" if fewer else ""))
 
 

@@ -11,7 +11,14 @@ from typing import Any
 import jinja2
 
 from oodbench.benchmark.reporting import commands, notes, tables
-from oodbench.benchmark.reporting.format import Markdown, command_line, duration, in_one_line, markdown_cell, markdown_code
+from oodbench.benchmark.reporting.format import (
+    Markdown,
+    command_line,
+    duration,
+    in_one_line,
+    markdown_cell,
+    markdown_code,
+)
 from oodbench.benchmark.reporting.plots import Plot
 from oodbench.benchmark.reporting.summary import Summary
 from oodbench.benchmark.reporting.table import Table
