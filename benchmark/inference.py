@@ -22,6 +22,8 @@ from oodbench.benchmark.evaluation.measures import Share, Strict, Threshold
 from oodbench.benchmark.files import write_text
 from oodbench.benchmark.plugins import Plugins
 from oodbench.benchmark.reporting import pictures
+from oodbench.benchmark.reporting.format import command_line
+from oodbench.benchmark.reporting.table import as_csv
 from oodbench.benchmark.results.store import Store, read_card
 from oodbench.benchmark.trials import Trial
 from oodbench.datasets.components.split import as_float
@@ -133,7 +135,7 @@ def score_images(folder: Path, images: Sequence[Path], plugins: Plugins) -> pd.D
 def write_scores(table: pd.DataFrame, output: Path) -> None:
     """Write scores as a CSV file; raises UsageError if it cannot be written."""
     try:
-        write_text(output, table.to_csv(index=False, lineterminator="\n"))
+        write_text(output, as_csv(table))
     except OSError as error:
         raise UsageError(f"{output} cannot be written ({error.strerror}): name another file with --output.") from error
 
@@ -250,7 +252,8 @@ def sample_stored(
         raise UsageError(f"{trial.detector} cannot sample; `bench list` shows which detectors can.")
     folder = store.run_folder(trial)
     if not (folder / "model.json").is_file():
-        command = trial.command(plugins.datasets[trial.dataset].class_names[trial.normal_class], options)
+        class_name = plugins.datasets[trial.dataset].class_names[trial.normal_class]
+        command = command_line(trial.command(class_name, options))
         raise UsageError(f"There is no stored model in {folder}: run `{command} --force` to make it.")
     samples = load_model(folder, plugins).sample(n, generator=torch.Generator().manual_seed(seed))
     try:

@@ -13,8 +13,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from oodbench.benchmark.cli.terminal import in_one_line
-from oodbench.benchmark.reporting.format import duration
+from oodbench.benchmark.cli.terminal import shown
+from oodbench.benchmark.reporting.format import duration, in_one_line
 from oodbench.benchmark.results.result import TrialResult
 from oodbench.benchmark.running.listener import Display
 from oodbench.benchmark.trials import Trial
@@ -48,11 +48,11 @@ class LineDisplay(Display):
             parts.append(f" ({stale} of them stale: stored by other code or settings)")
         if todo:
             parts.append(f", {jobs} at a time")
-        self.console.print("".join(parts) + ".", highlight=False, soft_wrap=True)
+        self.console.print(shown("".join(parts) + "."), soft_wrap=True)
 
     def warn(self, text: str) -> None:
         """Print the warning."""
-        self.console.print(text, style="yellow", highlight=False, markup=False, soft_wrap=True)
+        self.console.print(shown(text), style="yellow", soft_wrap=True)
 
     def progress(self, trial: Trial, step: int, steps: int) -> None:
         """Remember when a trial began and how far it is."""
@@ -65,7 +65,7 @@ class LineDisplay(Display):
         self._note(trial)
         line = f"[{self.count:>{len(str(self.todo))}}/{self.todo}] {describe(trial, result)}"
         left = self.time_left()
-        self.console.print(line + (f"   {left} left" if left else ""), highlight=False, markup=False, soft_wrap=True)
+        self.console.print(shown(line + (f"   {left} left" if left else "")), soft_wrap=True)
 
     def time_left(self) -> str:
         """Return an estimate from the trials so far, which are mixed like those to come; empty if nothing is known."""
@@ -104,7 +104,7 @@ class LiveDisplay(LineDisplay):
     def finished(self, trial: Trial, result: TrialResult) -> None:
         """Add the result to the last ones."""
         self._note(trial)
-        self.last.append(Text(describe(trial, result), style="red" if result.status == "failed" else ""))
+        self.last.append(shown(describe(trial, result), "red" if result.status == "failed" else ""))
 
     def render(self) -> RenderableType:
         """Draw the view."""
@@ -119,7 +119,7 @@ class LiveDisplay(LineDisplay):
         for trial, begun in self.started.items():
             share = self.share.get(trial, 0.0)
             table.add_row(
-                str(trial),
+                shown(str(trial)),
                 ProgressBar(1.0, share, width=40),
                 f"{share:.0%}",
                 duration(time.monotonic() - begun),

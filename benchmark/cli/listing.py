@@ -9,6 +9,7 @@ from rich.table import Table
 
 from oodbench.benchmark.cli.terminal import make_table
 from oodbench.benchmark.plugins import Entry, Plugins
+from oodbench.benchmark.reporting.format import in_one_line
 
 
 def tables(plugins: Plugins) -> list[Table]:
@@ -32,7 +33,7 @@ def tables(plugins: Plugins) -> list[Table]:
     broken = make_table(("from", "why"), "Could not be loaded")
     broken.style = "red"
     for plugin in plugins.broken:
-        broken.add_row(plugin.source, plugin.cause)
+        broken.add_row(plugin.source, in_one_line(plugin.cause))
     return [table for table in (detectors, datasets, broken) if table.row_count]
 
 

@@ -66,7 +66,8 @@ def split_values(values: Sequence[str], known: Callable[[str], bool]) -> list[st
         while parts:
             ends = range(len(parts), 1, -1)
             end = next((end for end in ends if known(",".join(parts[:end]))), 1)
-            found.append(",".join(parts[:end]).strip())
+            text = ",".join(parts[:end])
+            found.append(text if known(text) else text.strip())
             parts = parts[end:]
     return found
 

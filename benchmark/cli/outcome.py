@@ -6,7 +6,8 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from oodbench.benchmark.cli.terminal import in_one_line, make_table, say, show_tables
+from oodbench.benchmark.cli.terminal import make_table, say, show_tables
+from oodbench.benchmark.reporting.format import command_line, in_one_line
 
 if TYPE_CHECKING:
     from oodbench.benchmark.results.result import TrialResult
@@ -50,4 +51,4 @@ def show_failures(failed: Sequence[TrialResult], done: int) -> None:
     if failed:
         say(f"{len(failed)} of {done} trials failed; the others are stored:", style="red")
     for result in failed:
-        say(f"  {result.command}: {in_one_line(result.error or '')}")
+        say(f"  {command_line(result.command)}: {in_one_line(result.error or '')}")

@@ -12,6 +12,7 @@ import typer
 from oodbench.benchmark.cli.options import DataDir, Json, PluginFiles, data_folder
 from oodbench.benchmark.cli.terminal import say, show_json, show_tables
 from oodbench.benchmark.errors import UsageError
+from oodbench.benchmark.reporting.format import command_line
 
 if TYPE_CHECKING:
     from oodbench.benchmark.checks import Outcome
@@ -51,7 +52,7 @@ def new(
         detector = str(path)
     commands.append(["bench", "run", "--detector", detector, "--dataset", "digits", "--out", "my-results"])
     for command in commands:
-        say(f"  {shlex.join(command)}")
+        say(f"  {command_line(shlex.join(command))}")
 
 
 def check(

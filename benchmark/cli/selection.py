@@ -87,6 +87,8 @@ def select(
 def check_writable(out: Path | None) -> None:
     """Raise UsageError unless files can be made in the folder of ``--out``, or the default ones; it need not exist."""
     for folder in [out] if out else [Path("leaderboard"), Path("runs")]:
+        if str(folder.absolute()).encode("utf-8", "replace") != os.fsencode(folder.absolute()):
+            raise UsageError(f"The name of {folder.absolute()} is not UTF-8: choose another folder with --out.")
         there = folder
         while not there.exists() and there != there.parent:
             there = there.parent

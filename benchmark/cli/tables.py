@@ -16,7 +16,7 @@ from oodbench.benchmark.errors import UsageError
 from oodbench.benchmark.evaluation.measures import DETECTION
 from oodbench.benchmark.files import file_name
 from oodbench.benchmark.reporting.diff import ALARMING, Comparison
-from oodbench.benchmark.reporting.format import duration, or_dash
+from oodbench.benchmark.reporting.format import command_line, duration, in_one_line, or_dash
 from oodbench.benchmark.reporting.significance import bootstrap_interval
 from oodbench.benchmark.results.collection import Results
 from oodbench.benchmark.results.run_files import SCORES, read_scores
@@ -43,7 +43,7 @@ def split_table(store: Store, results: Results) -> Table:
     table = make_table(("detector", "seed", *DETECTION, "95 % interval", "fit"), title)
     for result in sorted(results, key=lambda result: (result.status == "failed", -result.auroc)):
         if result.status == "failed":
-            figures = ["failed", result.error or "", *["—"] * (len(DETECTION) - 1)]
+            figures = ["failed", in_one_line(result.error or ""), *["—"] * (len(DETECTION) - 1)]
         else:
             interval = _interval(store.run_folder(result.trial))
             figures = [or_dash(getattr(result, name), "{:.3f}") for name in DETECTION]
@@ -80,7 +80,7 @@ def split_results(store: Store, dataset: type[Dataset], normal_class: int, optio
         words = ["bench", "run", "--dataset", dataset.name, "--class", dataset.class_names[normal_class], *options]
         raise UsageError(
             f"There are no results of {dataset.name} with normal class {dataset.class_names[normal_class]} in "
-            f"{store.results}: run `{shlex.join(words)}{protocol_option(store.protocol)}`."
+            f"{store.results}: run `{command_line(shlex.join(words))}{protocol_option(store.protocol)}`."
         )
     return results
 
@@ -186,7 +186,7 @@ def _state(dataset: Dataset, options: Sequence[str]) -> str:
     missing = dataset.missing()
     if missing:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-        command = shlex.join(["bench", "data", dataset.name, *options])
+        command = command_line(shlex.join(["bench", "data", dataset.name, *options]))
         return f"missing {missing[0].name}{more}; `{command}` downloads what is missing"
     try:
         dataset.verify()

@@ -7,8 +7,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import typer
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.table import Table
+from rich.text import Text
+
+from oodbench.benchmark.reporting.format import UNSHOWN, plain
 
 WIDE = 10_000
 """Columns where nobody's terminal sets a limit: in a pipe or a file no line is broken."""
@@ -16,25 +19,25 @@ WIDE = 10_000
 
 def terminal(*, stderr: bool = False) -> Console:
     """Return the console to print to: as wide as a terminal, or as wide as it takes."""
-    console = Console(markup=False, highlight=False, stderr=stderr)
+    console = Console(markup=False, emoji=False, highlight=False, stderr=stderr)
     if not console.is_terminal:
         console.width = WIDE
     return console
 
 
+def shown(text: str, style: str = "") -> Text:
+    """Return a text as rich is to print it: letter by letter, without markup, emoji codes and control characters."""
+    return Text(plain(text), style=style)
+
+
 def say(text: str, style: str | None = None) -> None:
     """Print a sentence, unbroken."""
-    terminal().print(text, style=style, soft_wrap=True)
+    terminal().print(shown(text), style=style, soft_wrap=True)
 
 
 def complain(text: str) -> None:
     """Print a sentence to standard error, unbroken."""
-    terminal(stderr=True).print(text, soft_wrap=True)
-
-
-def in_one_line(text: str) -> str:
-    """Return a text without its line breaks."""
-    return " ".join(text.split())
+    terminal(stderr=True).print(shown(text), soft_wrap=True)
 
 
 def show_tables(*tables: Table) -> None:
@@ -44,8 +47,19 @@ def show_tables(*tables: Table) -> None:
 
 
 def show_json(found: Any) -> None:
-    """Print something as JSON."""
-    typer.echo(json.dumps(found, indent=2, ensure_ascii=False))
+    """Print something as JSON, in which control characters are escaped."""
+    text = json.dumps(found, indent=2, ensure_ascii=False)
+    # the line breaks are those of the layout
+    typer.echo(UNSHOWN.sub(lambda mark: "\n" if mark[0] == "\n" else f"\\u{ord(mark[0]):04x}", text))
+
+
+class NameTable(Table):
+    """A table whose cells are shown as they are, letter by letter."""
+
+    def add_row(self, *cells: RenderableType | None, style: Any = None, end_section: bool = False) -> None:
+        """Add a row of texts."""
+        texts = [shown(cell) if isinstance(cell, str) else cell for cell in cells]
+        super().add_row(*texts, style=style, end_section=end_section)
 
 
 def make_table(columns: Sequence[str], title: str | None = None, *, whole: Sequence[str] = ("detector",)) -> Table:
@@ -63,8 +77,9 @@ def make_table(columns: Sequence[str], title: str | None = None, *, whole: Seque
     Returns
     -------
     Table
+        It shows every text as it is: see `shown`; its title on a console of `terminal` only.
     """
-    table = Table(title=title, title_justify="left")
+    table = NameTable(title=None if title is None else plain(title), title_justify="left")
     for column in columns:
-        table.add_column(column, overflow="fold", no_wrap=column in whole)
+        table.add_column(shown(column), overflow="fold", no_wrap=column in whole)
     return table

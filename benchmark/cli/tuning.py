@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from typing import Annotated
 
 import typer
@@ -56,7 +57,8 @@ def tune(
     )
     best = candidates[0]
     say(f"Best of {len(candidates)}: [{best.number}] {best}")
-    say("  " + " ".join(f"--set {name}.{key}={json.dumps(value)}" for key, value in best.settings.items()))
+    settings = [word for key, value in best.settings.items() for word in ("--set", f"{name}.{key}={json.dumps(value)}")]
+    say(f"  {shlex.join(settings)}")
     if write:
         path = defaults.write_defaults(plugins.detectors[name], plugins.datasets[dataset], best.settings)
         say(f"Now the default: {path}")

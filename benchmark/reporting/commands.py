@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
+from oodbench.benchmark.reporting.format import words_of
 from oodbench.benchmark.reporting.summary import Summary
 from oodbench.benchmark.results.result import TrialResult
 from oodbench.benchmark.trials import protocol_option
@@ -80,5 +81,5 @@ def _given(results: Iterable[TrialResult]) -> dict[str, list[str]]:
 
 def _values(command: str, option: str) -> list[str]:
     """Return the words of an option in a command: the option and its value, as often as it is given."""
-    words = shlex.split(command)
+    words = words_of(command)
     return [word for pair in pairwise(words) if pair[0] == option for word in pair]

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from oodbench.benchmark.reporting import pictures
+from oodbench.benchmark.reporting.format import figure_text
 from oodbench.benchmark.results.run_files import read_samples, read_scores
 
 Runs = Mapping[tuple[str, int], Path]
@@ -17,6 +18,8 @@ Runs = Mapping[tuple[str, int], Path]
 SAMPLES_A_CLASS = 10
 HALVES = (0, 0.5, 1)
 """Ticks of a ROC panel."""
+NARROW = 40
+"""Characters that a legend beside a picture has room for."""
 MARKERS = "os^vDPX*<>"
 """One a detector, each with a colour of its own."""
 
@@ -26,7 +29,7 @@ def draw_critical_differences(path: Path, *, ranks: Mapping[str, float], p_value
     from scikit_posthocs import critical_difference_diagram  # it imports much
 
     with pictures.figure(path, size=(9, 1 + 0.22 * len(ranks))) as axes:
-        critical_difference_diagram(
+        drawn = critical_difference_diagram(
             dict(sorted(ranks.items())),
             p_values,
             ax=axes,
@@ -37,6 +40,8 @@ def draw_critical_differences(path: Path, *, ranks: Mapping[str, float], p_value
             crossbar_props={"color": pictures.OOD_COLOUR, "marker": "o", "markersize": 5},
             text_h_margin=0.1,
         )
+        for label in drawn["labels"]:
+            label.set_text(figure_text(label.get_text()))
 
 
 def draw_both_sides(path: Path, *, table: pd.DataFrame, dataset: str, replay: float) -> None:
@@ -56,8 +61,8 @@ def draw_both_sides(path: Path, *, table: pd.DataFrame, dataset: str, replay: fl
     with pictures.figure(path, size=(5.2, 4.2)) as axes:
         # a legend and no names in the picture, where good methods lie close together
         for (label, auroc, frechet), marker in zip(table.sort_index().itertuples(), cycle(MARKERS), strict=False):
-            axes.plot(auroc, frechet, marker, color=f"C{MARKERS.index(marker)}", label=label)
-        axes.set(title=f"{dataset} (training images, replayed: {replay:.2f})", yscale="log")
+            axes.plot(auroc, frechet, marker, color=f"C{MARKERS.index(marker)}", label=figure_text(label, NARROW))
+        axes.set(title=f"{figure_text(dataset)} (training images, replayed: {replay:.2f})", yscale="log")
         axes.set(xlabel="AUROC (detection)", ylabel="Fréchet distance of samples")
         axes.margins(x=0.15, y=0.12)
         axes.yaxis.set_major_formatter("{x:g}")
@@ -69,20 +74,20 @@ def draw_both_sides(path: Path, *, table: pd.DataFrame, dataset: str, replay: fl
 
 def draw_heat_map(path: Path, *, table: pd.DataFrame, dataset: str) -> None:
     """Draw the AUROC of detectors × classes, whose names are the columns, with the figures in the cells."""
-    names = list(map(str, table.columns))
+    names, detectors = ([figure_text(str(name)) for name in axis] for axis in (table.columns, table.index))
     low = min(0.5, float(np.nanmin(table.to_numpy()))) if table.notna().any(axis=None) else 0.5
-    size = (1.6 + 0.08 * max(map(len, table.index)) + 0.78 * len(names), 1.1 + 0.42 * len(table))
+    size = (1.6 + 0.08 * max(map(len, detectors)) + 0.78 * len(names), 1.1 + 0.42 * len(table))
     with pictures.figure(path, size=size) as axes:
         image = axes.imshow(table, cmap="viridis", vmin=low, vmax=1, aspect="auto")
         axes.set_xticks(range(len(names)), names, rotation=30 if max(map(len, names)) > 3 else 0)
-        axes.set_yticks(range(len(table)), table.index)
+        axes.set_yticks(range(len(table)), detectors)
         axes.tick_params(length=0)
         axes.spines[:].set_visible(False)
         for (row, column), value in np.ndenumerate(table.to_numpy()):
             dark = value < (low + 1) / 2 + 0.1
             text = "n/a" if np.isnan(value) else f"{value:.3f}"
             axes.text(column, row, text, ha="center", va="center", fontsize=8, color="white" if dark else "black")
-        axes.set_title(f"{dataset}: AUROC by normal class")
+        axes.set_title(f"{figure_text(dataset)}: AUROC by normal class")
         axes.figure.colorbar(image, ax=axes, pad=0.02)
 
 
@@ -101,7 +106,7 @@ def draw_roc_panels(path: Path, *, names: Mapping[int, str], runs: Runs) -> None
                 stored = read_scores(folder) if normal_class == label else None
                 if stored is not None:
                     pictures.draw_curve(one, stored.score, stored.is_ood, detector, linewidth=1.2)
-            one.set_title(f"normal: {name}", fontsize=10)
+            one.set_title(f"normal: {figure_text(name)}", fontsize=10)
             one.set(aspect="equal", xticks=HALVES, yticks=HALVES)
             if any(normal_class == label for _, normal_class in runs):
                 one.legend(loc="lower right", fontsize=7, frameon=False, handlelength=1)
@@ -118,7 +123,9 @@ def draw_samples(path: Path, *, names: Mapping[int, str], runs: Runs) -> None:
     with pictures.figure(path, size=(6, 5.1 * height / width + 0.2)) as axes:
         axes.imshow(grid, interpolation="nearest")
         step = height / len(rows)
-        axes.set_yticks([step * (row + 0.5) for row in range(len(rows))], [names[label] for _, label in runs])
+        axes.set_yticks(
+            [step * (row + 0.5) for row in range(len(rows))], [figure_text(names[label]) for _, label in runs]
+        )
         axes.set_xticks([])
         axes.tick_params(length=0)
         axes.spines[:].set_visible(False)

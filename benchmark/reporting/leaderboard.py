@@ -14,6 +14,7 @@ from oodbench.benchmark.reporting.page import render
 from oodbench.benchmark.reporting.plots import Plot, plots_of, stored_digest
 from oodbench.benchmark.reporting.readme import has_other_headline, write_headline
 from oodbench.benchmark.reporting.summary import Summary
+from oodbench.benchmark.reporting.table import as_csv
 from oodbench.benchmark.reporting.tables import readme_table
 from oodbench.benchmark.results.collection import Results
 from oodbench.benchmark.results.result import TrialResult
@@ -157,5 +158,5 @@ def _no_results(store: Store, problems: Sequence[str] = ()) -> UsageError:
 def _texts(summary: Summary, store: Store, plots: Sequence[Plot]) -> dict[str, str]:
     return {
         "README.md": render(summary, [plot for plot in plots if plot.is_current(store.plots)]),
-        "results.csv": summary.frame.to_csv(index=False, float_format="%.6g", lineterminator="\n"),
+        "results.csv": as_csv(summary.frame, float_format="%.6g"),
     }

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import pandas as pd
 
-from oodbench.benchmark.reporting.format import duration
+from oodbench.benchmark.reporting.format import Markdown, duration, markdown_cell, markdown_code
 from oodbench.benchmark.reporting.significance import LEVEL
 from oodbench.benchmark.reporting.summary import Ranking, Summary
 
@@ -22,17 +23,17 @@ class Comparison:
     ----------
     detectors, splits : int
         How many are compared, and on how many splits.
-    detection : list of str or None
+    detection : list of Markdown or None
         A line for each detector that is not significantly better than some that rank below it; None where there are
         too few splits to find any difference significant.
-    generation : list of str or None
+    generation : list of Markdown or None
         The same by Fréchet distance; None where too few sample.
     """
 
     detectors: int
     splits: int
-    detection: list[str] | None
-    generation: list[str] | None
+    detection: list[Markdown] | None
+    generation: list[Markdown] | None
 
     @property
     def pairs(self) -> int:
@@ -55,25 +56,25 @@ def compared(detection: Ranking | None, generation: Ranking | None) -> Compariso
     )
 
 
-def _alike(p_values: pd.DataFrame | None) -> list[str] | None:
+def _alike(p_values: pd.DataFrame | None) -> list[Markdown] | None:
     """List the pairs, the better one before, that are not told apart."""
     if p_values is None:
         return None
     lines = []
     for place, better in enumerate(p_values.index):
-        alike = [f"`{worse}`" for worse in p_values.index[place + 1 :] if p_values.loc[better, worse] >= LEVEL]
+        alike = [worse for worse in p_values.index[place + 1 :] if p_values.loc[better, worse] >= LEVEL]
         if alike:
-            lines.append(f"`{better}` is not significantly better than {', '.join(alike)}.")
-    return lines or ["All differences between detectors are significant."]
+            lines.append(Markdown(f"{markdown_code(better)} is not significantly better than {_listed(alike)}."))
+    return lines or [Markdown("All differences between detectors are significant.")]
 
 
-def against_quick(summary: Summary) -> list[str]:
+def against_quick(summary: Summary) -> list[Markdown]:
     """Say for each dataset which slower methods beat the best one that fits in seconds, and which do not."""
     lines = [_against_quick_on(summary, dataset) for dataset in summary.datasets]
-    return [line for line in lines if line]
+    return [line for line in lines if line is not None]
 
 
-def _against_quick_on(summary: Summary, dataset: str) -> str:
+def _against_quick_on(summary: Summary, dataset: str) -> Markdown | None:
     labels = list(summary.ranking[dataset].ranks)
     auroc, seconds = {}, {}
     for label in labels:
@@ -83,28 +84,29 @@ def _against_quick_on(summary: Summary, dataset: str) -> str:
     quick = [label for label in labels if seconds[label] < QUICK]
     slow = sorted((label for label in labels if seconds[label] >= QUICK), key=lambda label: -auroc[label])
     if not quick or not slow:
-        return ""
+        return None
     best = max(quick, key=lambda label: auroc[label])
-    better = [f"`{label}`" for label in slow if auroc[label] > auroc[best]]
-    worse = [f"`{label}`" for label in slow if auroc[label] <= auroc[best]]
-    return (
-        f"{dataset}: the best method that fits in under {QUICK} s is `{best}` ({auroc[best]:.3f} in "
-        f"{duration(seconds[best])}). Slower and better: {', '.join(better) or 'none'}. Slower and no better: "
-        f"{', '.join(worse) or 'none'}."
+    better = [label for label in slow if auroc[label] > auroc[best]]
+    worse = [label for label in slow if auroc[label] <= auroc[best]]
+    return Markdown(
+        f"{markdown_cell(dataset)}: the best method that fits in under {QUICK} s is {markdown_code(best)} "
+        f"({auroc[best]:.3f} in {duration(seconds[best])}). Slower and better: {_listed(better)}. "
+        f"Slower and no better: {_listed(worse)}."
     )
 
 
-def over_seeds(summary: Summary, dataset: str) -> str:
+def over_seeds(summary: Summary, dataset: str) -> Markdown:
     """Say over how many seeds the figures of a dataset are means, with a comma before; empty for one seed."""
     rows = summary.done[summary.done["dataset"] == dataset]
     counts = rows.groupby("detector")["seed"].nunique()
     if not len(counts) or counts.max() == 1:
-        return ""
-    fewer = [
-        f"{', '.join(f'`{detector}`' for detector in group.index)} over {count}"
-        for count, group in counts[counts < counts.max()].groupby(counts)
-    ]
-    return f", mean over {counts.max()} seeds" + (f" ({'; '.join(fewer)})" if fewer else "")
+        return Markdown()
+    fewer = [f"{_listed(group.index)} over {count}" for count, group in counts[counts < counts.max()].groupby(counts)]
+    return Markdown(f", mean over {counts.max()} seeds" + (f" ({'; '.join(fewer)})" if fewer else ""))
+
+
+def _listed(labels: Iterable[str]) -> str:
+    return ", ".join(map(markdown_code, labels)) or "none"
 
 
 def mixed_versions(summary: Summary) -> list[str]:

@@ -6,11 +6,19 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import jinja2
 
 from oodbench.benchmark.reporting import commands, notes, tables
-from oodbench.benchmark.reporting.format import duration
+from oodbench.benchmark.reporting.format import (
+    Markdown,
+    command_line,
+    duration,
+    in_one_line,
+    markdown_cell,
+    markdown_code,
+)
 from oodbench.benchmark.reporting.plots import Plot
 from oodbench.benchmark.reporting.summary import Summary
 from oodbench.benchmark.reporting.table import Table
@@ -28,7 +36,7 @@ class Section:
     ----------
     dataset : str
         Its name.
-    seeds : str
+    seeds : Markdown
         Over how many seeds its figures are means.
     comparison : Comparison or None
         Which differences are significant on this dataset; None where the overall comparison has it.
@@ -43,7 +51,7 @@ class Section:
     """
 
     dataset: str
-    seeds: str
+    seeds: Markdown
     comparison: notes.Comparison | None
     by_class: Table
     published: Table
@@ -104,10 +112,21 @@ def _template() -> jinja2.Template:
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        autoescape=False,  # Markdown
+        autoescape=False,  # of HTML
+        finalize=_shown,
     )
-    environment.filters["on_one_line"] = lambda text: " ".join(text.split())
+    environment.filters |= {
+        "as_it_is": Markdown,
+        "code": lambda command: markdown_code(command_line(command)),
+        "command": lambda command: Markdown(command_line(command)),
+        "in_one_line": in_one_line,
+    }
     return environment.get_template("page.md.j2")
+
+
+def _shown(value: Any) -> str:
+    """Escape what the template shows, unless it is Markdown."""
+    return markdown_cell(value if isinstance(value, str) else str(value))
 
 
 def _section(summary: Summary, dataset: str, plots: Sequence[Plot]) -> Section:

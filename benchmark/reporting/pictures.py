@@ -17,12 +17,14 @@ from PIL import Image, ImageColor, ImageDraw, ImageFont
 from sklearn.metrics import roc_auc_score, roc_curve
 
 from oodbench.benchmark.reporting.backend import any_backend
+from oodbench.benchmark.reporting.format import figure_text
 
 with any_backend():
     import matplotlib
     from matplotlib.axes import Axes
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+
 
 Images = NDArray[Any]
 """(N, C, H, W), uint8 or floats in [0, 1]."""
@@ -122,7 +124,7 @@ def draw_curve(axes: Axes, scores: NDArray[np.float32], is_ood: NDArray[np.bool_
     """Draw one ROC curve, labelled with its AUROC."""
     false_positive_rate, true_positive_rate, _ = roc_curve(is_ood, scores)
     area = roc_auc_score(is_ood, scores)
-    axes.plot(false_positive_rate, true_positive_rate, label=f"{label} {area:.3f}".strip(), **style)
+    axes.plot(false_positive_rate, true_positive_rate, label=figure_text(f"{label} {area:.3f}".strip()), **style)
 
 
 def draw_roc(path: Path, scores: NDArray[np.float32], is_ood: NDArray[np.bool_], title: str) -> None:
@@ -130,7 +132,7 @@ def draw_roc(path: Path, scores: NDArray[np.float32], is_ood: NDArray[np.bool_],
     with figure(path, size=(4.4, 4.2), fitted=False) as axes:
         axes.plot([0, 1], [0, 1], color="0.8", linewidth=1)
         draw_curve(axes, scores, is_ood, "AUROC", color=OOD_COLOUR)
-        axes.set_title(title, fontsize=_title_size(title))
+        _set_title(axes, title)
         axes.set(xlabel="normal images flagged", ylabel="OOD images flagged", aspect="equal")
         axes.legend(loc="lower right", frameon=False)
 
@@ -144,7 +146,7 @@ def draw_histogram(path: Path, scores: NDArray[np.float32], is_ood: NDArray[np.b
             values = np.clip(scores[chosen], bins[0], bins[-1])
             style = {"histtype": "stepfilled", "alpha": 0.6, "color": colour}
             axes.hist(values, bins, density=True, label=f"{name} ({chosen.sum():,})", **style)
-        axes.set_title(title, fontsize=_title_size(title))
+        _set_title(axes, title)
         axes.set(xlabel="score (higher is more out-of-distribution)", yticks=[], ylabel="density")
         axes.spines["left"].set_visible(False)
         axes.legend(loc="upper right", frameon=False)
@@ -158,13 +160,14 @@ def draw_history(path: Path, history: Sequence[dict[str, float]], title: str) ->
     with figure(path, size=(4 * columns, 3.4), fitted=False, ncols=columns, squeeze=False) as axes:
         for one, measure in zip(axes.flat, measures, strict=False):
             _lines(one, history, {measure: "training", f"validation_{measure}": "held out"})
-            one.set(xlabel="epoch", ylabel=measure.replace("_", " "))
-        axes[0, 0].set_title(title, fontsize=_title_size(title))
+            one.set(xlabel="epoch", ylabel=figure_text(measure.replace("_", " ")))
+        _set_title(axes[0, 0], title)
 
 
-def _title_size(title: str) -> float:
-    """Points in which a title fits over a narrow plot."""
-    return min(12, 12 * TITLE_LETTERS / len(title))
+def _set_title(axes: Axes, title: str) -> None:
+    """Write a title so large that it fits over a narrow plot."""
+    shown = figure_text(title)
+    axes.set_title(shown, fontsize=min(12, 12 * TITLE_LETTERS / max(len(shown), 1)))
 
 
 def draw_trace(path: Path, rows: Sequence[dict[str, float]], title: str) -> None:
@@ -173,7 +176,7 @@ def draw_trace(path: Path, rows: Sequence[dict[str, float]], title: str) -> None
     with figure(path, size=(8, 3.4), ncols=2) as (left, right):
         _lines(left, rows, {"auroc": "test AUROC"})
         _lines(right, rows, {f"error_{kind}": name for kind, name in kinds.items()})
-        left.set(title=title, xlabel="epoch", ylabel="AUROC")
+        left.set(title=figure_text(title), xlabel="epoch", ylabel="AUROC")
         right.set(xlabel="epoch", ylabel="squared error a pixel")
 
 

@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
+from urllib.parse import quote
 
 import pandas as pd
 from PIL import Image
@@ -19,6 +20,7 @@ from sklearn.metrics import roc_auc_score
 
 from oodbench.benchmark.files import digest, file_name, replacing
 from oodbench.benchmark.reporting import figures
+from oodbench.benchmark.reporting.format import Markdown, markdown_cell
 from oodbench.benchmark.reporting.summary import Ranking, Summary
 from oodbench.benchmark.results.run_files import read_samples, read_scores
 from oodbench.benchmark.results.store import Store
@@ -72,9 +74,9 @@ class Plot:
     digests: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def markdown(self) -> str:
+    def markdown(self) -> Markdown:
         """The picture as a page beside ``plots/`` shows it."""
-        return f"![{self.caption}](plots/{self.name})"
+        return Markdown(f"![{markdown_cell(self.caption)}](plots/{quote(self.name, safe='@=,+')})")
 
     def save(self, folder: Path) -> None:
         """Draw it into a folder, with its digest."""

@@ -13,6 +13,8 @@ from oodbench.datasets.components.protocols import DEFAULT_PROTOCOL, MemAE
 PUBLISHED = Path(__file__).with_name("published.csv")
 MEAN = "mean"
 ROW = ["method", "detector", "dataset", "protocol", "paper", "table"]
+ABOUT = (*ROW, "certainty", MEAN)
+"""Columns that are no classes."""
 PLAIN = "@plain_score=true"
 """Ends the label of one of ours that scores as in its paper."""
 OUR_NAMES = {"whole test part": DEFAULT_PROTOCOL, "2/3 train, 30 % OOD": MemAE.name}
@@ -71,7 +73,7 @@ def beside_ours(summary: Summary, dataset: str) -> list[list[str]]:
         rows.append(
             [
                 figure["method"],
-                *(or_dash(figure.get(name), "{:.3f}") for name in names),
+                *(or_dash(figure.get(name) if name not in ABOUT else None, "{:.3f}") for name in names),
                 or_dash(figure[MEAN], "{:.3f}"),
                 _differences(summary, dataset, figure["detector"], figure[MEAN]) if comparable else DASH,
                 figure["protocol"],

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from oodbench.benchmark.reporting import pictures
+from oodbench.benchmark.reporting.table import as_csv
 
 if TYPE_CHECKING:  # it imports torch
     from oodbench.benchmark.evaluation.evaluate import Evaluation
@@ -79,4 +80,4 @@ def _write_trace(
 
 
 def _write_csv(path: Path, rows: list[dict[str, float]]) -> None:
-    pd.DataFrame(rows).to_csv(path, index=False)
+    path.write_text(as_csv(pd.DataFrame(rows)), encoding="utf-8")

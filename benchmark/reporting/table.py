@@ -1,13 +1,17 @@
-"""A table of text, which Markdown pages and terminals show."""
+"""A table of text, which Markdown pages and terminals show, and tables of figures as CSV."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import pandas as pd
 from tabulate import tabulate
 
-WORDS = ("detector", "dataset", "method", "protocol", "source")
+from oodbench.benchmark.reporting.format import Markdown, csv_cell, markdown_cell
+
+WORDS = ("detector", "dataset", "method", "protocol", "source", "without")
 """Columns of words, which are aligned left; all others are aligned right."""
 
 
@@ -20,7 +24,7 @@ class Table:
     header : sequence of str
         Names of the columns.
     rows : sequence of sequence of str
-        Cells, which may hold inline Markdown.
+        Cells: text that is shown as it is, or `Markdown`.
     """
 
     header: Sequence[str]
@@ -32,15 +36,36 @@ class Table:
 
     def __str__(self) -> str:
         """Return the table as Markdown."""
-        return tabulate(
-            [[_escaped(cell) for cell in row] for row in self.rows],
-            [_escaped(name) for name in self.header],
-            tablefmt="pipe",
-            colalign=["left" if name in WORDS else "right" for name in self.header],
-            disable_numparse=True,
+        return Markdown(
+            tabulate(
+                [list(map(markdown_cell, row)) for row in self.rows],
+                list(map(markdown_cell, self.header)),
+                tablefmt="pipe",
+                colalign=["left" if name in WORDS else "right" for name in self.header],
+                disable_numparse=True,
+            )
         )
 
 
-def _escaped(cell: str) -> str:
-    """Keep a cell in its column and on its line."""
-    return " ".join(cell.replace("|", "\\|").split())
+def as_csv(frame: pd.DataFrame, *, float_format: str | None = None) -> str:
+    """Return a table as CSV, whose texts are fit for a spreadsheet.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Its index is left out.
+    float_format : str, optional
+        How figures are written, for example ``"%.6g"``.
+
+    Returns
+    -------
+    str
+        Text, also that of the header, has gone through `csv_cell`; what is None or NaN is an empty cell.
+    """
+    text = frame.select_dtypes(exclude=["number", "bool"]).columns
+    shown = frame.assign(**{name: frame[name].map(_csv_value) for name in text}).rename(columns=csv_cell)
+    return str(shown.to_csv(index=False, float_format=float_format, lineterminator="\n"))
+
+
+def _csv_value(value: Any) -> Any:
+    return csv_cell(value) if isinstance(value, str) else value

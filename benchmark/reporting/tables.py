@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from oodbench.benchmark.evaluation.measures import GENERATION
-from oodbench.benchmark.reporting.format import DASH, duration, or_dash
+from oodbench.benchmark.reporting.format import DASH, Markdown, duration, markdown_cell, or_dash
 from oodbench.benchmark.reporting.published import beside_ours
 from oodbench.benchmark.reporting.summary import Mean, Ranking, Summary
 from oodbench.benchmark.reporting.table import Table
@@ -40,24 +40,27 @@ CONTROLS = {
 }
 """What the controls are."""
 
+Columns = list[tuple[str, list[str]]]
+"""Titles, of which two may be alike, and cells."""
+
 
 def headline(summary: Summary) -> Table:
     """Return the table at the top: a row a detector; for each dataset AUROC and rank, fit time and Fréchet distance."""
     measured = [dataset for dataset in summary.datasets if len(summary.controls(dataset))]
     overall, generation = summary.overall, summary.overall_generation if measured else None
-    columns: dict[str, list[str]] = {"": places(summary), "detector": summary.detectors}
+    columns: Columns = [("", places(summary)), ("detector", summary.detectors)]
     for dataset in summary.datasets:
-        columns[f"{dataset} AUROC"] = [_auroc(summary, dataset, label) for label in summary.detectors]
-        columns[f"{dataset} rank"] = _ranks(summary, summary.ranking[dataset])
+        columns.append((f"{dataset} AUROC", [_auroc(summary, dataset, label) for label in summary.detectors]))
+        columns.append((f"{dataset} rank", _ranks(summary, summary.ranking[dataset])))
     if overall:
-        columns["average rank"] = _ranks(summary, overall)
+        columns.append(("average rank", _ranks(summary, overall)))
     for dataset in summary.datasets:
-        columns[f"{dataset} fit"] = [_fit_time(summary, dataset, label) for label in summary.detectors]
+        columns.append((f"{dataset} fit", [_fit_time(summary, dataset, label) for label in summary.detectors]))
     for dataset in measured:
-        columns[f"{dataset} Fréchet"] = [_frechet(summary, dataset, label) for label in summary.detectors]
+        columns.append((f"{dataset} Fréchet", [_frechet(summary, dataset, label) for label in summary.detectors]))
     if generation:
-        columns["generation rank"] = _ranks(summary, generation)
-    columns["generates"] = ["yes" if summary.can_sample(label) else DASH for label in summary.detectors]
+        columns.append(("generation rank", _ranks(summary, generation)))
+    columns.append(("generates", ["yes" if summary.can_sample(label) else DASH for label in summary.detectors]))
     return _from_columns(columns)
 
 
@@ -69,14 +72,14 @@ def readme_table(summary: Summary) -> str:
     ranking = summary.overall or summary.ranking[summary.datasets[0]]
     datasets = list(BENCHMARK_DATASETS) if summary.overall else summary.datasets
     labels = list(ranking.ranks)
-    columns = {"rank": [str(place) for place in range(1, len(labels) + 1)], "detector": labels}
+    columns: Columns = [("rank", [str(place) for place in range(1, len(labels) + 1)]), ("detector", labels)]
     for dataset in datasets:
-        columns[f"{dataset} AUROC"] = [_auroc(summary, dataset, label) for label in labels]
+        columns.append((f"{dataset} AUROC", [_auroc(summary, dataset, label) for label in labels]))
     for dataset in datasets:
-        columns[f"{dataset} fit"] = [_fit_time(summary, dataset, label) for label in labels]
+        columns.append((f"{dataset} fit", [_fit_time(summary, dataset, label) for label in labels]))
     for dataset in datasets:
         if len(summary.controls(dataset)):
-            columns[f"{dataset} Fréchet"] = [_frechet(summary, dataset, label) for label in labels]
+            columns.append((f"{dataset} Fréchet", [_frechet(summary, dataset, label) for label in labels]))
     return str(_from_columns(columns))
 
 
@@ -92,11 +95,11 @@ def ranked_rows(summary: Summary) -> Table:
     -------
     Table
     """
-    columns: dict[str, list[str]] = {"": places(summary), "detector": summary.detectors}
+    columns: Columns = [("", places(summary)), ("detector", summary.detectors)]
     for dataset in summary.datasets:
-        columns[f"{dataset} AUROC"] = [_auroc(summary, dataset, label) for label in summary.detectors]
-        columns[f"{dataset} rank"] = _ranks(summary, summary.ranking[dataset])
-        columns[f"{dataset} fit"] = [_fit_time(summary, dataset, label) for label in summary.detectors]
+        columns.append((f"{dataset} AUROC", [_auroc(summary, dataset, label) for label in summary.detectors]))
+        columns.append((f"{dataset} rank", _ranks(summary, summary.ranking[dataset])))
+        columns.append((f"{dataset} fit", [_fit_time(summary, dataset, label) for label in summary.detectors]))
     return _from_columns(columns)
 
 
@@ -113,7 +116,7 @@ def by_class(summary: Summary, dataset: str) -> Table:
             value = values[label]
             text = or_dash(value, "{:.3f}")
             text = f"**{text}**" if value == best[label] and len(table) > 1 else text
-            text = f"{text} {UNHEALTHY}" if (detector, label) in unhealthy else text
+            text = Markdown(f"{text} {UNHEALTHY}" if (detector, label) in unhealthy else text)
             cells.append("failed" if label in failed else text)
         rows.append([str(detector), *cells, _auroc(summary, dataset, str(detector))])
     return Table(["detector", *summary.class_names[dataset].values(), "mean"], rows)
@@ -148,7 +151,8 @@ def generation(summary: Summary, dataset: str) -> Table:
             rows.append((not first.complete, first.value, [_named(detector, first), rank, *cells]))
     text = [cells for *_, cells in sorted(rows)]
     for name, *values in summary.controls(dataset).itertuples():
-        text.append([f"*{CONTROLS[str(name)]}*", DASH, *(f"{value:.3f}" for value in values)])
+        control = markdown_cell(CONTROLS.get(str(name), str(name)))
+        text.append([Markdown(f"*{control}*"), DASH, *(f"{value:.3f}" for value in values)])
     return Table(["detector", "rank", *(GENERATION_TITLES[metric] for metric in GENERATION)], text)
 
 
@@ -193,8 +197,8 @@ def over_seeds(mean: Mean, form: str = ".3f") -> str:
     return f"{mean.value:{form}}{deviation}"
 
 
-def _from_columns(columns: dict[str, list[str]]) -> Table:
-    return Table(list(columns), list(zip(*columns.values(), strict=True)))
+def _from_columns(columns: Columns) -> Table:
+    return Table([title for title, _ in columns], list(zip(*(cells for _, cells in columns), strict=True)))
 
 
 def _auroc(summary: Summary, dataset: str, detector: str) -> str:

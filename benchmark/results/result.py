@@ -71,6 +71,12 @@ class TrialResult(Measures):
     commit: str | None = Field(None, description="Git commit of oodbench's checkout; None if it was installed.")
     finished: str = Field(description="When the trial ended, as ISO 8601 in UTC.")
 
+    @field_validator("class_name", "error", "traceback", "command", mode="before")
+    @classmethod
+    def _can_be_written(cls, text: Any) -> Any:
+        """Write bytes of a file name that are no UTF-8, which Python holds as lone surrogates, as escapes."""
+        return text.encode("utf-8", "backslashreplace").decode() if isinstance(text, str) else text
+
     @field_validator("finished")
     @classmethod
     def _is_a_time(cls, finished: str) -> str:

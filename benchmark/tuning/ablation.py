@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from tabulate import tabulate
 
 from oodbench.benchmark.files import write_text
 from oodbench.benchmark.plugins import Plugins
+from oodbench.benchmark.reporting.format import markdown_cell
+from oodbench.benchmark.reporting.table import Table, as_csv
 from oodbench.benchmark.results.fingerprint import fingerprint
 from oodbench.benchmark.results.store import Store
 from oodbench.benchmark.tuning.objective import judging
@@ -25,6 +26,7 @@ from oodbench.detectors.base import Detector
 WHOLE = "—"
 """Label of the row from which nothing is taken away."""
 COLUMNS = ("dataset", "detector", "without", "seed", "auroc", "code", "setting")
+TEXTS = ("dataset", "detector", "without", "code", "setting")
 PAGE = (
     "# Ablations",
     "What each part of a method contributes. AUROC of held-out normal *training* images against training images of "
@@ -144,8 +146,7 @@ def page(table: pd.DataFrame) -> str:
         detectors = sorted(set(rows["detector"]))
         cells = [[part, *(_cell(auroc, part, detector) for detector in detectors)] for part in rows["without"].unique()]
         header = ["without", *(f"{detector} ({_seeds(auroc[WHOLE, detector])})" for detector in detectors)]
-        align = ["left", *["right"] * len(detectors)]
-        blocks += [f"## {dataset}", tabulate(cells, header, tablefmt="pipe", colalign=align, disable_numparse=True)]
+        blocks += [f"## {markdown_cell(str(dataset))}", str(Table(header, cells))]
     return "\n\n".join(blocks) + "\n"
 
 
@@ -170,11 +171,12 @@ def _over_seeds(values: pd.Series, sign: str) -> str:
 
 def _read(store: Store) -> pd.DataFrame:
     path = store.leaderboard / "ablations.csv"
-    return pd.read_csv(path) if path.is_file() else pd.DataFrame(columns=list(COLUMNS))
+    if not path.is_file():
+        return pd.DataFrame(columns=list(COLUMNS))
+    return pd.read_csv(path, converters=dict.fromkeys(TEXTS, lambda cell: cell.removeprefix("'")))  # see `csv_cell`
 
 
 def _write(store: Store, table: pd.DataFrame) -> None:
     table = table.sort_values(["dataset", "detector"], ascending=[False, True], kind="stable")
-    text = table.to_csv(index=False, columns=list(COLUMNS), float_format="%.6g", lineterminator="\n")
-    write_text(store.leaderboard / "ablations.csv", text)
+    write_text(store.leaderboard / "ablations.csv", as_csv(table[list(COLUMNS)], float_format="%.6g"))
     write_text(store.leaderboard / "ablations.md", page(table))
