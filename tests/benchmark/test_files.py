@@ -2,13 +2,17 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
 import subprocess
 import sys
+import tomllib
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from packaging.requirements import Requirement
 
 from oodbench.benchmark.files import (
     PARTIAL,

@@ -36,7 +36,7 @@ from tests.conftest import REPOSITORY
 few = settings(
     max_examples=50, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-ODD = st.sampled_from(
+ODD: st.SearchStrategy[Any] = st.sampled_from(
     [
         *(None, True, -1, 0, 3, 10**30, 2**63, 1e308, -1e308, float("nan"), float("inf")),
         *("", "\0", "\ud800", "a" * 5000, [], {}, [[]], {"a": {}}, [None], ["x"], {"value": "x"}),
@@ -134,7 +134,7 @@ def test_a_spoilt_result_that_can_be_read_ends_no_table(tmp_path: Path, text: by
         for one in results:
             split_table(store, results.select(dataset=one.dataset, normal_class=one.normal_class))
         summary = leaderboard._summary(store)
-        leaderboard._texts(summary, store, leaderboard.plots_of(summary, store))
+        leaderboard._texts(summary, store, plots.plots_of(summary, store))
     except UsageError as error:
         assert "\n" not in str(error)  # noqa: PT017 - what matters is that there is no other
 
