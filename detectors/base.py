@@ -364,6 +364,8 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]
             return cls._load(folder, device)
         except (DetectorError, OSError, SafetensorError, json.JSONDecodeError):
             raise
+        except NotFittedError as error:
+            raise DetectorError(str(error)) from error
         except Exception as error:  # whatever a class does with values that it never wrote
             cause = " ".join(str(error).split())[:200]
             raise DetectorError(

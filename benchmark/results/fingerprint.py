@@ -42,6 +42,8 @@ SITE: Final = ("site-packages", "dist-packages")
 GENERATED: Final = "<string>"
 """The file's name of methods that are generated, as by `dataclass`."""
 STANDARD_LIBRARY: Final = Path(os.__file__).resolve().parent
+OF_THE_PLACE: Final = ("__file__", "__path__", "__cached__", "__package__")
+"""Names whose values say where a module lies, and not what it computes."""
 PLAIN: Final = (bool, int, float, complex, str, bytes, type(None))
 
 
@@ -175,7 +177,7 @@ class _Walk:
             return names
         if meanings:
             return [*min(meanings)] if len(meanings) == 1 else ["|".join(sorted(map(".".join, meanings)))]
-        if hasattr(builtins, name) or name not in source.namespace:
+        if hasattr(builtins, name) or name not in source.namespace or name in OF_THE_PLACE:
             return names
         return self._value(names, source.namespace[name])
 

@@ -85,8 +85,8 @@ def test_what_a_loaded_model_lacks_is_named(tmp_path: Path) -> None:
     with pytest.raises(NotFittedError, match=r"from a file that holds no 'extra_'\. Saved are .* override state"):
         _ = Linear.load(tmp_path).extra_
     Unbuilt().fit(IMAGES).save(tmp_path)
-    with pytest.raises(NotFittedError, match=r"holds no 'rest_'.* torch modules if the class defines build\(shape\)"):
-        Unbuilt.load(tmp_path).score(IMAGES)
+    with pytest.raises(DetectorError, match=r"holds no 'rest_'.* torch modules if the class defines build\(shape\)"):
+        Unbuilt.load(tmp_path)
     with pytest.raises(NotFittedError, match="not fitted yet: call fit"):
         Linear().score(IMAGES)
     with pytest.raises(AttributeError, match="'Linear' object has no attribute 'nothing'"):

@@ -349,3 +349,9 @@ def test_functions_are_told_apart_by_their_code() -> None:
 
     first, second = (type("Mine", (), {"score": closed_over(k), "__module__": __name__}) for k in (1, 2))
     assert fingerprint(first) != fingerprint(second)
+
+
+def test_where_a_file_lies_is_not_what_it_computes(load: Load) -> None:
+    """Each is loaded from a folder of its own, and reads its defaults from a file beside it."""
+    reading = edited(PLUGIN, "    SEARCH = {", "    DEFAULTS = str(__file__)[:0]\n    SEARCH = {")
+    assert fingerprint(load(reading)) == fingerprint(load(reading)) != fingerprint(load())

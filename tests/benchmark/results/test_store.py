@@ -99,8 +99,14 @@ def test_a_folder_that_cannot_be_written_to(tmp_path: Path) -> None:
 def test_a_model_card(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="holds no stored model: name a run folder"):
         read_card(tmp_path)
+    card = {"dataset": "mnist", "class_name": "3", "shape": (1, 28, 28), "detector": "vae", "more": 1}
+    write_card(tmp_path, card)
+    assert read_card(tmp_path) == {**card, "threshold": None}
     write_card(tmp_path, {"detector": "vae"})
-    assert read_card(tmp_path) == {"detector": "vae"}
+    with pytest.raises(
+        UsageError, match=r"model_card.json is damaged \(dataset: Field required\): run its trial again"
+    ):
+        read_card(tmp_path)
 
 
 def test_hyperparameters_may_be_infinite_and_texts_of_any_script(tmp_path: Path) -> None:
