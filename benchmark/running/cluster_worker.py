@@ -120,8 +120,8 @@ def _warnings(job: Job, watch: Watch) -> Iterator[str]:
     """Yield what a trial has left running in this worker, which cannot be replaced from within."""
     if watch.finds_busy_threads():
         yield (
-            f"{job.trial.label} has left threads behind that go on computing in a worker on {platform.node()}, and slow "
-            "down the trials after it: end that worker, and start another."
+            f"{job.trial.label} has left threads behind that go on computing in a worker on {platform.node()}, and "
+            "slow down the trials after it: end that worker, and start another."
         )
 
 

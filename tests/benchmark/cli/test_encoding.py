@@ -17,4 +17,4 @@ def test_json_stays_valid_in_every_encoding(monkeypatch: pytest.MonkeyPatch, enc
     found = {"name": "é — 猫 😀 \udcff"}
     stream.write(json.dumps(found, ensure_ascii=False))
     stream.flush()
-    assert json.loads(stream.buffer.getvalue().decode(encoding)) == found  # type: ignore[attr-defined]
+    assert json.loads(stream.buffer.getvalue().decode(encoding)) == found

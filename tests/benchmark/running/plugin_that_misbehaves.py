@@ -63,7 +63,7 @@ class Spoils(MeanImage):
         os.environ.pop("PATH")
         sys.path.insert(0, "/")
         sys.setrecursionlimit(5000)
-        sys.stdout = None  # type: ignore[assignment]
+        sys.stdout = None
         for draw in (random.random, np.random.rand, lambda: torch.rand(1)):
             draw()
         return self
@@ -149,7 +149,7 @@ class Numbers(MeanImage):
         return np.int64(self.mean_.numel())  # type: ignore[return-value]
 
     def diagnostics(self, images: Tensor) -> dict[str, float]:
-        return {"mean": self.mean_.mean(), "one": np.float64(1), "some": np.array([2])[0]}  # type: ignore[dict-item]
+        return {"mean": self.mean_.mean(), "one": np.float64(1), "some": np.array([2])[0]}
 
 
 @register("test-forgets")
