@@ -41,7 +41,7 @@ class Candidate:
     Attributes
     ----------
     number : int
-        From 0, in the order of trying; 0 are the defaults.
+        From 0, in the order of trying; the first to be judged are the defaults.
     settings : mapping
         Hyperparameters by name.
     auroc : float or None
@@ -179,7 +179,7 @@ def _study(detector: type[Detector], dataset: type[Dataset], path: Path) -> Stud
         load_if_exists=True,
         pruner=optuna.pruners.MedianPruner(AT_RANDOM, CLASSES_BEFORE_PRUNING),
     )
-    if not study.trials:
+    if not (_finished(study) or study.get_trials(states=[optuna.trial.TrialState.WAITING])):
         defaults = detector().hyperparameters(dataset.shape)
         study.enqueue_trial({name: defaults[name] for name in detector.SEARCH})
     return study
