@@ -22,7 +22,7 @@ Shape = tuple[int, int, int]
 
 
 class DetectorError(ValueError):
-    """A detector was used wrongly; the message says how to mend it."""
+    """A detector was used wrongly; the message says how to fix it."""
 
 
 class FitDivergedError(RuntimeError):
@@ -487,7 +487,7 @@ def check_images(images: Tensor, shape: Sequence[int] | None = None) -> Shape:
     Raises
     ------
     DetectorError
-        Says what is wrong with them, and how to mend it.
+        Says what is wrong with them, and how to fix it.
     """
     wanted = "Images must be a float32 tensor (N, C, H, W) with values in [0, 1]"
     given: object = images

@@ -38,7 +38,16 @@ def script(folder: Path, text: str) -> str:
     """Run a script without a guard, in a process of its own; return what it printed."""
     path = folder / "script.py"
     path.write_text(text, encoding="utf-8")
-    ended = subprocess.run([sys.executable, path], capture_output=True, text=True, check=False, cwd=folder)
+    return output_of([sys.executable, path], folder)
+
+
+def cell(folder: Path, text: str) -> str:
+    """Run code that lies in no file, as that of a notebook's cell; return what it printed."""
+    return output_of([sys.executable, "-"], folder, given=text)
+
+
+def output_of(command: list[str | Path], folder: Path, given: str = "") -> str:
+    ended = subprocess.run(command, input=given, capture_output=True, text=True, check=False, cwd=folder)
     assert ended.returncode == 0, ended.stderr
     return ended.stdout
 
@@ -87,11 +96,11 @@ def test_a_class_written_in_a_script_is_evaluated_in_five_lines(tmp_path: Path) 
     assert script(tmp_path, text) == "True (540,) None\n"
 
 
-def test_a_class_written_in_a_script_is_run_in_worker_processes(tmp_path: Path) -> None:
+def test_a_class_written_in_a_notebook_is_run_in_worker_processes(tmp_path: Path) -> None:
     text = f"import torch\nimport oodbench as ob\nprint('once')\n{DETECTOR}\n"
     text += "results = ob.run(['knn', MyDetector], ['digits'], classes=[3], out='mine', progress=False)\n"
     text += "print([(result.detector, result.status) for result in results])\n"
-    assert script(tmp_path, text) == "once\n[('knn', 'done'), ('my-detector', 'done')]\n"
+    assert cell(tmp_path, text) == "once\n[('knn', 'done'), ('my-detector', 'done')]\n"
     assert "my-detector" in (tmp_path / "mine" / "README.md").read_text()
 
 
@@ -120,6 +129,7 @@ def test_a_detector_may_be_given_by_name_class_or_file(tmp_path: Path) -> None:
     assert 0.9 < ob.evaluate(path, split).auroc < 1
     (result,) = ob.run(path, "digits", classes=3, out=tmp_path / "out", progress=False)
     assert result.detector == "mine"
+    assert result.command.endswith(f"--out {tmp_path / 'out'} --plugin {path}")
     folder = tmp_path / "out" / "runs" / "digits" / "mine" / "class-3_seed-0"
     with pytest.raises(UsageError, match="holds a model of 'mine', which is neither built in nor installed"):
         ob.load_model(folder)

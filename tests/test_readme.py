@@ -52,6 +52,14 @@ def test_a_detector_of_one_s_own(here: Path) -> None:
     assert float(line.split("|")[3]) > 0.9
 
 
+@pytest.mark.parametrize("name", ["TinyAutoencoder", "LOF"])
+def test_detectors_in_torch_and_from_scikit_learn(here: Path, name: str) -> None:
+    Path("mine.py").write_text(block("detectors", "python", f"class {name}"), encoding="utf-8")
+    shown = bench("bench check mine.py")
+    assert " 0 failed" in shown
+    assert ("fits_1_image: a single image has no neighbors" in shown) == (name == "LOF")
+
+
 def test_the_checks_as_tests_of_a_package(here: Path) -> None:
     bench("bench new my-detector")
     Path("test_my_detector.py").write_text(block("detectors", "py", "parametrize_with_checks"), encoding="utf-8")

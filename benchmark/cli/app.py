@@ -107,7 +107,7 @@ def main() -> None:
     """Run the command.
 
     Torch and what it imports are half a million objects that stay. Python's collector of cycles would look through them
-    again and again as they come, and once more at the end: that takes a second each.
+    again and again as they come, which took 0.5 of the 4.6 s of ``bench check mean``, and once more at the end: 0.9 s.
     """
     gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS)
     # what is set for the user's own plots, rightly or wrongly, has no part in ours; joblib, which scikit-learn brings,

@@ -6,11 +6,12 @@ from typing import Annotated
 
 import typer
 
-from oodbench.benchmark.cli.options import DataDir, Json, PluginFiles, data_folder
+from oodbench.benchmark.cli.options import DataDir, Json, PluginFiles, as_given, data_folder
 from oodbench.benchmark.cli.terminal import say, show_json, show_tables
 
 
 def data(
+    context: typer.Context,
     names: Annotated[
         list[str] | None,
         typer.Argument(metavar="DATASET", help="Datasets to download and verify; without any, all are listed."),
@@ -33,7 +34,7 @@ def data(
     from oodbench.benchmark.cli.tables import data_rows, data_table
 
     shown = datasets or [chosen.plugins.datasets[name](root) for name in sorted(chosen.plugins.datasets.names())]
-    rows = data_rows(shown)
+    rows = data_rows(shown, as_given(context, "data_dir", "plugin"))
     if json:
         show_json([{"dataset": name, "state": state} for name, state in rows])
     else:

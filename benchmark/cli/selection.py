@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -90,6 +91,8 @@ def check_writable(out: Path | None) -> None:
         while not there.exists() and there != there.parent:
             there = there.parent
         cause = "" if os.access(there, os.W_OK | os.X_OK) else "permission denied"
+        if cause and os.statvfs(there).f_flag & os.ST_RDONLY:
+            cause = os.strerror(errno.EROFS)
         if not there.is_dir():
             cause = "it is a file"
         if cause:

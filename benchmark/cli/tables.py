@@ -135,7 +135,9 @@ def ranks(store: Store) -> dict[str, list[dict[str, Any]]]:
         raise UsageError(f"There are no results in {store.leaderboard}: run something, or name its folder with --out.")
     board = results.leaderboard()
     return {
-        dataset: records(board[dataset].sort_values("rank", kind="stable").reset_index())
+        dataset: records(
+            board[dataset].sort_values(["rank", "auroc"], ascending=[True, False], kind="stable").reset_index()
+        )
         for dataset in board.columns.get_level_values(0).unique()
     }
 
@@ -146,9 +148,21 @@ def records(table: pd.DataFrame) -> list[dict[str, Any]]:
     return rows
 
 
-def data_rows(datasets: Iterable[Dataset]) -> list[tuple[str, str]]:
-    """Return the name of each dataset, and whether it is there, verified, or what is missing."""
-    return [(dataset.name, _state(dataset)) for dataset in datasets]
+def data_rows(datasets: Iterable[Dataset], options: Sequence[str]) -> list[tuple[str, str]]:
+    """Return the name of each dataset, and whether it is there, verified, or what is missing.
+
+    Parameters
+    ----------
+    datasets : iterable of Dataset
+        Which.
+    options : sequence of str
+        What the command that downloads one needs besides its name.
+
+    Returns
+    -------
+    list of (str, str)
+    """
+    return [(dataset.name, _state(dataset, options)) for dataset in datasets]
 
 
 def data_table(rows: Iterable[tuple[str, str]], root: Path) -> Table:
@@ -159,10 +173,12 @@ def data_table(rows: Iterable[tuple[str, str]], root: Path) -> Table:
     return table
 
 
-def _state(dataset: Dataset) -> str:
+def _state(dataset: Dataset, options: Sequence[str]) -> str:
     missing = dataset.missing()
     if missing:
-        return f"missing {missing[0].name} and {len(missing) - 1} more; `bench data {dataset.name}` downloads them"
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        command = shlex.join(["bench", "data", dataset.name, *options])
+        return f"missing {missing[0].name}{more}; `{command}` downloads what is missing"
     try:
         dataset.verify()
     except DatasetError as error:
@@ -176,4 +192,4 @@ def _interval(path: Path) -> str:
         return "—"
     with np.load(path) as stored:
         low, high = bootstrap_interval(stored["score"], stored["is_ood"])
-    return f"{low:.3f}–{high:.3f}"
+    return f"{low:.3f} – {high:.3f}"

@@ -222,7 +222,7 @@ def run(
     protocol : {"deep-svdd", "memae"}
         Which images are trained and tested on.
     out : str or Path
-        Folder for results, leaderboard and run folders.
+        Folder for results, leaderboard and run folders; by default ``oodbench-results`` in the working directory.
     data_dir : str or Path, optional
         Where the datasets lie; see `load_split`.
     files : iterable of str or Path
@@ -280,6 +280,10 @@ def run(
         settings=[f"{name}={json.dumps(value)}" for name, value in (settings or {}).items()],
         protocol=protocol,
     )
+    given = {"--out": out, "--data-dir": data_dir, "--device": None if device == "auto" else device}
+    options = [word for option, value in given.items() if value is not None for word in (option, str(value))]
+    options += [option for option, wanted in (("--trace", trace), ("--results-only", not keep)) if wanted]
+    options += [word for path in plugins.files for word in ("--plugin", str(path))]
     store = Store.at(Path(out), protocol)
     engine.run(
         trials,
@@ -292,7 +296,7 @@ def run(
         trace=trace,
         keep=keep,
         display=make_display(terminal()) if progress else None,
-        options=["--out", str(out)],
+        options=options,
     )
     leaderboard.update(store)
     return Results(result for trial in trials if (result := store.read(trial)) is not None)

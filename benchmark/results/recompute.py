@@ -34,10 +34,12 @@ def detectors() -> dict[str, Any]:
 
 def fingerprints(classes: dict[str, Any]) -> dict[str, str]:
     """Return the fingerprint of each detector, as the checkout computes it."""
-    try:
-        module = importlib.import_module("oodbench.benchmark.results.fingerprint")
-    except ModuleNotFoundError:  # before results had a package of their own
-        module = importlib.import_module("oodbench.benchmark.fingerprint")
+    import oodbench.benchmark
+
+    # by what the checkout holds: an editable install of another one may answer for what is missing
+    (folder,) = map(Path, oodbench.benchmark.__path__)
+    where = "results.fingerprint" if (folder / "results").is_dir() else "fingerprint"
+    module = importlib.import_module(f"oodbench.benchmark.{where}")
     return {name: module.fingerprint(cls) for name, cls in classes.items() if name}
 
 

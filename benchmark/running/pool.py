@@ -187,6 +187,7 @@ class WorkerPool:
         ready = set(wait([end for worker in busy for end in (worker.connection, worker.process.sentinel)], timeout))
         check_interruption()
         finished = [self._collect(worker) for worker in busy if {worker.connection, worker.process.sentinel} & ready]
+        self._hand_out()  # now, for the caller may take its time with the results
         return [future for future in finished if future is not None]
 
     def map(self, function: Callable[..., T], /, *iterables: Iterable[Any]) -> Iterator[T]:

@@ -73,7 +73,8 @@ def test_a_file_that_cannot_be_imported(tmp_path: Path) -> None:
 def test_data_says_what_is_there(tmp_path: Path) -> None:
     text = words(done("data", "--data-dir", tmp_path))
     assert "digits │ ready" in text
-    assert "mnist │ missing train-images-idx3-ubyte and 3 more" in text
+    command = f"`bench data mnist --data-dir {tmp_path}` downloads what is missing"
+    assert f"mnist │ missing train-images-idx3-ubyte and 3 more; {command}" in text
     states = {entry["dataset"]: entry["state"] for entry in json.loads(done("data", "--json", "--data-dir", tmp_path))}
     assert states["digits"] == "ready"
     assert states["cifar10"].startswith("missing")

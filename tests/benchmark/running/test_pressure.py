@@ -78,7 +78,8 @@ def test_a_read_only_folder(tmp_path: Path) -> None:
     done = on_disk(script, tmp_path, command(tmp_path, "--detector", "mean", "--class", "0"))
     assert done.stdout == "code 2\n"
     assert done.stderr.startswith("Error: ")
-    assert "cannot be written to (Read-only file system): choose another folder with --out." in done.stderr
+    assert f"{tmp_path} cannot be written to (" in done.stderr
+    assert "Read-only file system): choose another folder with --out." in done.stderr
     assert len(done.stderr.splitlines()) == 1
 
 
