@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from distributed import Client
 
 SECONDS_TO_CONNECT = 20
+SECONDS_BETWEEN_COUNTS = 2.0
 LOOPBACK = "127.0.0.1"
 DIED = "every worker that tried it died (killed, perhaps for lack of memory): give the workers more memory"
 
@@ -96,17 +97,13 @@ class ClusterBackend(Backend):
                 silence_logs=logging.CRITICAL,
             )
 
-    def _threads(self) -> list[int]:
-        """Return how many threads each worker has that there is now."""
-        return [worker["nthreads"] for worker in self.client.scheduler_info(n_workers=-1)["workers"].values()]
-
     def slots(self, trials: int) -> int:
         """Return how many workers there are now; a cluster may grow."""
-        return max(1, min(trials, len(self._threads())))
+        return max(1, min(trials, len(threads_of(self.client))))
 
     def _warnings(self) -> list[str]:
         """Return what is unusual about the workers."""
-        threads = self._threads()
+        threads = threads_of(self.client)
         if not threads:
             return [f"The scheduler {self.address} has no workers yet; the trials wait for the first."]
         if max(threads) > 1:
@@ -184,6 +181,7 @@ class ClusterWorkers(Workers):
         self._client, self._sources, self._away = client, tuple(sources), away
         self._jobs = {job.number: job for job in jobs}
         self._warnings, self._warned = list(warnings), set[str]()
+        self._has_workers, self._counted = False, 0.0
         self._running: set[Any] = set()
         self._reports: queue.SimpleQueue[tuple[int, int, int]] = queue.SimpleQueue()
         self._answers: queue.SimpleQueue[tuple[Job, Answer | BaseException]] = queue.SimpleQueue()
@@ -269,8 +267,24 @@ class ClusterWorkers(Workers):
 
     def warnings(self) -> list[str]:
         """Return what is new about workers and datasets."""
-        warnings, self._warnings = self._warnings, []
+        warnings, self._warnings = [*self._warnings, *self._loss_of_workers()], []
         return warnings
+
+    def _loss_of_workers(self) -> Iterator[str]:
+        """Yield a sentence when the last worker has gone, of which nobody else would hear."""
+        now = time.monotonic()
+        if now - self._counted < SECONDS_BETWEEN_COUNTS:
+            return
+        self._counted = now
+        with suppress(Exception):  # the connection may be down, which `outcomes` deals with
+            before, self._has_workers = self._has_workers, bool(threads_of(self._client))
+            if before and not self._has_workers:
+                yield "The cluster has no workers any more (do trials end them?); the trials wait for the next."
+
+
+def threads_of(client: Client) -> list[int]:
+    """Return how many threads each worker has that there is now."""
+    return [worker["nthreads"] for worker in client.scheduler_info(n_workers=-1)["workers"].values()]
 
 
 def _store(job: Job, answer: Answer) -> TrialResult:

@@ -46,6 +46,7 @@ def end_children() -> None:
         with suppress(OSError):  # the thread has ended
             for child in map(int, children.read_text(encoding="ascii").split()):
                 os.kill(child, signal.SIGKILL)
+                os.waitpid(child, 0)
 
 
 def _threads() -> set[int]:

@@ -41,7 +41,7 @@ class Candidate:
     Attributes
     ----------
     number : int
-        From 0, in the order of trying; 0 are the defaults.
+        From 0, in the order of trying; the first to be judged are the defaults.
     settings : mapping
         Hyperparameters by name.
     auroc : float or None
@@ -168,18 +168,24 @@ def _optuna() -> Any:
     return optuna
 
 
+def _name(detector: type[Detector], dataset: type[Dataset]) -> str:
+    """Return the name of the study of today's code and data; settings of other images are no settings of these."""
+    data = f", data {dataset.version}" if dataset.version else ""
+    return f"{detector.name} on {dataset.name}, code {fingerprint(detector)}{data}"
+
+
 def _study(detector: type[Detector], dataset: type[Dataset], path: Path) -> Study:
     """Open the study of today's code, or begin it with the defaults."""
     optuna = _optuna()
     path.parent.mkdir(parents=True, exist_ok=True)
     study: Study = optuna.create_study(
         storage=open_journal(path),
-        study_name=f"{detector.name} on {dataset.name}, code {fingerprint(detector)}",
+        study_name=_name(detector, dataset),
         direction="maximize",
         load_if_exists=True,
         pruner=optuna.pruners.MedianPruner(AT_RANDOM, CLASSES_BEFORE_PRUNING),
     )
-    if not study.trials:
+    if not (_finished(study) or study.get_trials(states=[optuna.trial.TrialState.WAITING])):
         defaults = detector().hyperparameters(dataset.shape)
         study.enqueue_trial({name: defaults[name] for name in detector.SEARCH})
     return study

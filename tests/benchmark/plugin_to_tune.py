@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal, Self
 
+import numpy as np
 from torch import Tensor
 
 from oodbench.datasets.base import Part
@@ -32,6 +35,41 @@ class Choice(Detector):
 
     def score(self, images: Tensor) -> Tensor:
         return self.sign * (images - self.mean_).square().flatten(1).sum(1)
+
+
+@register("test-misbehaves")
+class Misbehaves(Choice):
+    """Misbehaves in one of several ways."""
+
+    SEARCH: ClassVar[Mapping[str, Sequence[Any]]] = {"how": ("", "exit", "interrupt", "error", "text", "die")}
+    ABLATIONS: ClassVar[Mapping[str, Mapping[str, Any]]] = {"its manners": {"how": ""}}
+
+    def __init__(self, *, how: str = "") -> None:
+        super().__init__()
+        self.how = how
+
+    def fit(self, images: Tensor, *, monitor: Monitor | None = None) -> Self:
+        if self.how == "exit":
+            sys.exit("enough")
+        elif self.how == "interrupt":
+            raise KeyboardInterrupt
+        elif self.how == "error":
+            raise RuntimeError("no luck")
+        elif self.how == "die":
+            os._exit(0)
+        os.chdir("/")
+        return super().fit(images, monitor=monitor)
+
+    def diagnostics(self, images: Tensor) -> dict[str, Any]:
+        return {"text": "one"} if self.how == "text" else {"mean": self.mean_.mean(), "one": np.float32(1)}
+
+
+@register("test-misbehaves-by-default")
+class MisbehavesByDefault(Misbehaves):
+    """Leaves, unless its manners are taken away."""
+
+    def __init__(self, *, how: str = "exit") -> None:
+        super().__init__(how=how)
 
 
 @register_dataset("test-no-test-part")

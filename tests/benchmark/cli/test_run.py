@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from oodbench.benchmark.reporting import leaderboard
 from oodbench.benchmark.results.store import Store
 from tests.benchmark.cli.command import bench, done, pasted
 
@@ -107,6 +109,27 @@ def test_a_run_with_nothing_to_do_starts_no_process(finished: Path, monkeypatch:
     shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
     assert shown[1] == "2 trials: 2 done already, 0 to run."
     assert shown[-1] == "None False"
+
+
+def test_a_worker_that_dies_while_plots_are_drawn_costs_no_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is tried again, and if that fails, too, said in one sentence."""
+    select = ["--dataset", "digits", "--class", "0", "--detector", "mean", "--out", tmp_path, "--jobs", "2"]
+    with monkeypatch.context() as patched:
+        patched.setattr(leaderboard, "_save", die)
+        result = bench("run", *select)
+    assert result.exit_code == 1
+    assert result.stderr.startswith("Error: A worker process died 2 times")
+    assert result.stderr.endswith("Everything that had finished is stored: the same command goes on from there.\n")
+    assert len(result.stderr.splitlines()) == 1
+    assert "1 done already, 0 to run" in done("run", *select)
+    assert (tmp_path / "plots" / "digits-roc.png").is_file()
+
+
+def die(*_: object) -> None:
+    """Stand where a worker is to draw."""
+    os._exit(0)
 
 
 def test_another_protocol_leaves_the_default_leaderboard_alone(tmp_path: Path) -> None:

@@ -1,7 +1,12 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
+import matplotlib
 import numpy as np
 import pytest
 import torch
@@ -9,7 +14,7 @@ from PIL import Image
 from torch.nn import functional
 from torchvision.utils import make_grid
 
-from oodbench.benchmark.reporting.pictures import draw_extremes, draw_pairs, magnified_grid
+from oodbench.benchmark.reporting.pictures import draw_extremes, draw_pairs, draw_roc, magnified_grid
 
 
 @pytest.mark.parametrize(
@@ -41,3 +46,21 @@ def test_what_is_out_of_distribution_is_framed_red(tmp_path: Path) -> None:
     picture = np.asarray(Image.open(tmp_path / "extremes.png"))
     left = [tuple(picture[60, 2]), tuple(picture[60, 68])]  # each frame begins after a gutter of two pixels
     assert left == [(0x2A, 0x6F, 0x97), (0xD1, 0x49, 0x5B)]
+
+
+def test_plots_do_not_depend_on_the_user_s_settings(tmp_path: Path) -> None:
+    scores, is_ood = np.arange(8, dtype=np.float32), np.arange(8) > 3
+    draw_roc(tmp_path / "plain.png", scores, is_ood, "title")
+    own: Any = {"text.usetex": True, "axes.facecolor": "red", "savefig.dpi": 30, "font.size": 30, "figure.dpi": 30}
+    with matplotlib.rc_context(own):
+        draw_roc(tmp_path / "set.png", scores, is_ood, "title")
+        assert matplotlib.rcParams["axes.facecolor"] == "red", "the user's stay as they are"
+    assert (tmp_path / "plain.png").read_bytes() == (tmp_path / "set.png").read_bytes()
+
+
+@pytest.mark.parametrize("backend", ["module://matplotlib_inline.backend_inline", "nonsense", "svg"])
+def test_matplotlib_s_backend_need_not_be_there(backend: str) -> None:
+    program = "import oodbench.benchmark.reporting.pictures, os; print(os.environ['MPLBACKEND'])"
+    variables = {**os.environ, "MPLBACKEND": backend}
+    done = subprocess.run([sys.executable, "-c", program], env=variables, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == (f"{backend}\n", "")

@@ -14,15 +14,18 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 import numpy as np
+import psutil
 import pytest
 
 from oodbench.benchmark.errors import RunError, UsageError
 from oodbench.benchmark.plugins import Plugins
 from oodbench.benchmark.results.identity import Identity, identity_of
 from oodbench.benchmark.results.store import Store
-from oodbench.benchmark.running.cluster import ClusterWorkers
+from oodbench.benchmark.running.cluster import ClusterBackend, ClusterWorkers
 from oodbench.benchmark.running.cluster_worker import clear, folder_of, pack, run_here, unpack
 from oodbench.benchmark.running.job import Job, Options
 from oodbench.benchmark.running.listener import Display
@@ -230,6 +233,24 @@ def test_a_trial_that_kills_every_worker_is_a_failure(with_plugin: Plugins, tmp_
     assert failed.changes == {"dies": True}
 
 
+def test_a_trial_that_ends_the_last_worker_is_told_of(tmp_path: Path) -> None:
+    plugins = Plugins.load([PLUGIN.with_name("plugin_for_tests.py")])
+    with started(tmp_path, 1) as cluster:
+
+        class Helper(Watch):
+            def warn(self, text: str) -> None:
+                super().warn(text)
+                if "no workers any more" in text:
+                    cluster.add_worker()
+
+        helper = Helper()
+        once = Trial("digits", "test-dies", 0, 0, (("memory", str(tmp_path / "died")),))
+        with engine_waits_for_worker(cluster):
+            summary = run([once], plugins, tmp_path / "out", scheduler=cluster.address, display=helper)
+    assert (summary.done, summary.failed) == (1, [])
+    assert len(helper.said) == 1
+
+
 def test_the_scheduler_dies(with_plugin: Plugins, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("oodbench.benchmark.running.cluster.SECONDS_TO_CONNECT", 3)
     trials = [patient(0), patient(1, seconds=30.0)]
@@ -272,6 +293,49 @@ def test_a_local_cluster(with_plugin: Plugins, tmp_path: Path) -> None:
     assert done.stderr == ""
     assert len(Store.at(tmp_path).read_all()) == 2
     assert (tmp_path / "data" / "fetched.txt").is_file()
+
+
+def test_a_local_cluster_is_reached_from_this_machine_alone() -> None:
+    backend = ClusterBackend("local:1")
+    try:
+        own = psutil.Process()
+        listening = [
+            connection.laddr
+            for process in (own, *own.children(recursive=True))
+            for connection in process.net_connections()
+            if connection.status == psutil.CONN_LISTEN
+        ]
+        assert len(listening) >= 3
+        assert {address.ip for address in listening} == {"127.0.0.1"}
+        port = backend.cluster.scheduler.http_server.port
+        with pytest.raises(HTTPError, match="404"):
+            urlopen(f"http://127.0.0.1:{port}/status")
+    finally:
+        backend._close("")
+
+
+MISBEHAVING = Path(__file__).with_name("plugin_that_misbehaves.py")
+
+
+def test_a_detector_that_misbehaves_fails_alone_on_workers_without_a_nanny(tmp_path: Path) -> None:
+    plugins = Plugins.load([MISBEHAVING])
+    exits = [Trial("digits", "test-exits", 0, 0, (("how", how),)) for how in ("exit", "interrupt")]
+    notes = [Trial("digits", "test-notes", k, 7, (("path", str(tmp_path / str(k))),)) for k in (0, 1)]
+    others = [Trial("digits", name, 0, 0) for name in ("test-numbers", "test-spoils", "test-leaves")]
+    watch = Watch()
+    trials = [*exits, notes[0], *others, notes[1]]
+    with started(tmp_path, 1) as cluster:  # which ends with the threads that are left behind
+        summary = run(trials, plugins, tmp_path / "out", scheduler=cluster.address, display=watch)
+    assert summary.done == len(trials)
+    causes = {result.changes["how"]: result.error for result in summary.failed}
+    assert causes == {"exit": "SystemExit: enough", "interrupt": "KeyboardInterrupt: "}
+    assert stored(tmp_path / "out", others[0]).diagnostics["one"] == 1
+    assert (others[0], 1, 2) in watch.seen
+    # but for random numbers: Dask's own threads draw from Python's generator, too
+    before, after = ((tmp_path / str(k)).read_text().rpartition(", (")[0] for k in (0, 1))
+    assert before == after, "trials start from the same state"
+    (said,) = (warning for warning in watch.said if "test-leaves" in warning)
+    assert said.startswith("test-leaves has left threads behind that go on computing in a worker on ")
 
 
 @pytest.mark.parametrize(

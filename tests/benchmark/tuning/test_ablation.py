@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
+from oodbench.benchmark.cli.app import app
 from oodbench.benchmark.plugins import Plugins
 from oodbench.benchmark.results.store import Store
 from oodbench.benchmark.tuning import ablation
@@ -53,6 +55,15 @@ def test_further_seeds_are_judged_beside_those_that_are_there(tmp_path: Path, mo
     ]
     pd.testing.assert_frame_equal(table[table["seed"] == 0].reset_index(drop=True), before)
     assert "test-choice (3 seeds)" in (tmp_path / "ablations.md").read_text(encoding="utf-8")
+
+
+def test_a_detector_that_leaves_ends_it_with_one_sentence(tmp_path: Path) -> None:
+    where = ["--dataset", "test-no-test-part", "--plugin", str(PLUGIN), "--out", str(tmp_path)]
+    done = CliRunner().invoke(app, ["ablation", "test-misbehaves-by-default", *where])
+    assert done.exit_code == 1
+    assert done.stderr.startswith("Error: test-no-test-part 0 test-misbehaves-by-default")
+    assert "SystemExit: enough" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
 
 
 def test_the_page_gives_differences_from_the_whole() -> None:

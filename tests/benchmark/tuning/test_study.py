@@ -138,6 +138,32 @@ def test_settings_that_all_diverge_leave_nothing_to_choose(
         tried(with_choice, tmp_path, 2)
 
 
+def test_a_detector_that_misbehaves_is_given_up_and_the_others_go_on(with_choice: Plugins, tmp_path: Path) -> None:
+    """Whatever it raises, and where it ends its process; NumPy's and torch's numbers are numbers."""
+    verdicts: dict[str, str] = {}
+    store, data = Store.at(tmp_path), tmp_path
+
+    def listener(candidate: Candidate) -> None:
+        verdicts[candidate.settings["how"]] = candidate.verdict
+
+    best, *_ = tune(
+        "test-misbehaves", "test-no-test-part", with_choice, store, trials=20, data=data, jobs=1, listener=listener
+    )
+    assert best.settings == {"how": ""}
+    assert verdicts.pop("").startswith("AUROC 0.")
+    causes = {
+        "exit": "SystemExit: enough",
+        "interrupt": "KeyboardInterrupt: ",
+        "error": "RuntimeError: no luck",
+        "text": "ValueError: diagnostics gave 'text' as a str; it must be a number.",
+        "die": "A worker process died 2 times",
+    }
+    assert len(verdicts) >= 4
+    for how, verdict in verdicts.items():
+        assert verdict.startswith("given up: test"), how
+        assert causes[how] in verdict
+
+
 def test_one_call_at_a_time_goes_on_with_a_study(with_choice: Plugins, tmp_path: Path) -> None:
     path = study_path(
         Store.at(tmp_path), with_choice.datasets["test-no-test-part"], with_choice.detectors["test-choice"]
