@@ -295,18 +295,24 @@ def test_a_local_cluster(with_plugin: Plugins, tmp_path: Path) -> None:
     assert (tmp_path / "data" / "fetched.txt").is_file()
 
 
+def listening() -> set[tuple[str, int]]:
+    """Addresses and ports at which this process and its descendants listen."""
+    own = psutil.Process()
+    return {
+        (connection.laddr.ip, connection.laddr.port)
+        for process in (own, *own.children(recursive=True))
+        for connection in process.net_connections()
+        if connection.status == psutil.CONN_LISTEN
+    }
+
+
 def test_a_local_cluster_is_reached_from_this_machine_alone() -> None:
+    before = listening()
     backend = ClusterBackend("local:1")
     try:
-        own = psutil.Process()
-        listening = [
-            connection.laddr
-            for process in (own, *own.children(recursive=True))
-            for connection in process.net_connections()
-            if connection.status == psutil.CONN_LISTEN
-        ]
-        assert len(listening) >= 3
-        assert {address.ip for address in listening} == {"127.0.0.1"}
+        new = listening() - before
+        assert len(new) >= 3
+        assert {ip for ip, _ in new} == {"127.0.0.1"}
         port = backend.cluster.scheduler.http_server.port
         with pytest.raises(HTTPError, match="404"):
             urlopen(f"http://127.0.0.1:{port}/status")
