@@ -13,12 +13,10 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-from pydantic import ConfigDict, ValidationError
 from safetensors import SafetensorError
 
 from oodbench.benchmark.errors import UsageError
 from oodbench.benchmark.evaluation.evaluate import SCORED_AT_ONCE
-from oodbench.benchmark.evaluation.measures import Share, Strict, Threshold
 from oodbench.benchmark.files import write_text
 from oodbench.benchmark.plugins import Plugins
 from oodbench.benchmark.reporting import pictures
@@ -35,17 +33,6 @@ DRAWN = 96
 AT_ONCE = 2**22
 """Values of images that are read and scored at a time: 16 MB as floats, and several times as much in a detector."""
 AGAIN = "run its trial again with --force"
-
-
-class Decision(Strict):
-    """How a stored model reads images and tells normal ones from others, and how well it did; of its model card."""
-
-    model_config = ConfigDict(extra="ignore")
-
-    scale: dict[str, tuple[float, float]] | None = None
-    threshold: Threshold | None = None
-    normal_kept: Share | None = None
-    ood_caught: Share | None = None
 
 
 def load_model(folder: Path, plugins: Plugins | None = None, *, device: str = "cpu") -> Detector:
@@ -114,8 +101,6 @@ def score_images(folder: Path, images: Sequence[Path], plugins: Plugins) -> pd.D
         not finite.
     """
     card = read_card(folder)
-    decision = _decision(folder, card)
-    card = {**card, **decision.model_dump()}
     detector = load_model(folder, plugins)
     paths = _files(images)
     at_once = min(max(1, AT_ONCE // math.prod(card["shape"])), SCORED_AT_ONCE)
@@ -124,7 +109,8 @@ def score_images(folder: Path, images: Sequence[Path], plugins: Plugins) -> pd.D
     unreadable = np.isnan(scores)
     if unreadable.all():
         raise UsageError(f"None of {len(paths)} files can be read as an image, {paths[0]} for example.")
-    verdict = np.where(scores > decision.threshold.value, "out", "in") if decision.threshold else ""
+    threshold = card["threshold"]
+    verdict = np.where(scores > threshold["value"], "out", "in") if threshold else ""
     table = pd.DataFrame(
         {"image": list(map(str, paths)), "score": scores, "verdict": np.where(unreadable, "unreadable", verdict)}
     ).sort_values("score", ascending=False, kind="stable", ignore_index=True)
@@ -173,15 +159,6 @@ def draw_ranking(table: pd.DataFrame, output: Path) -> None:
         )
     except (OSError, ValueError) as error:
         raise UsageError(f"{output} cannot be written as a picture ({error}): name a .png file with --plot.") from error
-
-
-def _decision(folder: Path, card: Mapping[Any, Any]) -> Decision:
-    try:
-        return Decision.model_validate(card)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise UsageError(f"{folder} holds a damaged model card ({where}: {first['msg']}): {AGAIN}.") from error
 
 
 def _files(images: Sequence[Path]) -> list[Path]:

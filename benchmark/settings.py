@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, get_type_hints
 
 from oodbench.benchmark.errors import UsageError
 
@@ -71,8 +73,13 @@ def parse(text: str) -> Any:
 def _annotation(detector: type[Detector], parameter: str) -> Any:
     from oodbench.detectors.base import parameter_types  # imports torch
 
-    with suppress(Exception):  # it may have no annotation, or one that names what is imported for type checkers alone
-        return parameter_types(detector)[parameter]
+    known = parameter_types(detector)
+    if parameter in known:
+        return known[parameter]
+    constructor: Any = inspect.unwrap(detector.__init__)
+    with suppress(Exception):  # it may have no annotation, or another one of the class cannot be resolved
+        alone = SimpleNamespace(__annotations__={parameter: constructor.__annotations__[parameter]})
+        return get_type_hints(alone, constructor.__globals__, include_extras=True)[parameter]
     return _type_of_default(detector, parameter)
 
 

@@ -12,7 +12,7 @@ from filelock import FileLock
 from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError, field_validator
 
 from oodbench.benchmark.errors import UsageError
-from oodbench.benchmark.evaluation.measures import Threshold
+from oodbench.benchmark.evaluation.measures import Share, Threshold
 from oodbench.benchmark.files import partial, remove_leftovers
 from oodbench.benchmark.results.collection import Results
 from oodbench.benchmark.results.result import ResultError, TrialResult, first_cause
@@ -149,7 +149,7 @@ class Store:
 
 
 class ModelCard(BaseModel):
-    """What a stored model is for; it may say more."""
+    """What a stored model is for, how it reads images, and what its threshold achieved; it may say more."""
 
     model_config = ConfigDict(extra="allow", allow_inf_nan=False, strict=True)
 
@@ -157,7 +157,10 @@ class ModelCard(BaseModel):
     class_name: str
     shape: tuple[PositiveInt, PositiveInt, PositiveInt]
     detector: str
+    scale: dict[str, tuple[float, float]] | None = None
     threshold: Threshold | None = None
+    normal_kept: Share | None = None
+    ood_caught: Share | None = None
 
     @field_validator("shape")
     @classmethod

@@ -104,7 +104,8 @@ def test_one_score_that_is_not_a_number(run_folder: Path, photos: Path, own_plug
 def test_weights_that_are_not_numbers(tmp_path: Path) -> None:
     """Of which a detector may make scores that are numbers: these do not touch the score."""
     Brightness().fit(torch.full((2, 1, 4, 4), torch.nan)).save(tmp_path)
-    write_card(tmp_path, {"detector": "brightness", "shape": [1, 4, 4], "threshold": None})
+    card = {"dataset": "mine", "class_name": "grey", "shape": [1, 4, 4], "detector": "brightness", "threshold": None}
+    write_card(tmp_path, card)
     with pytest.raises(UsageError, match=r"holds a model with NaN among its mean_: run its trial again with --force\."):
         inference.load_model(tmp_path, Plugins.load(classes=[Brightness]))
 
@@ -127,7 +128,7 @@ def test_a_threshold_that_is_not_a_number(
     card = json.loads(path.read_text())
     change(card)
     path.write_text(json.dumps(card))
-    with pytest.raises(UsageError, match=rf"run holds a damaged model card \({where}: .*\): run its trial again"):
+    with pytest.raises(UsageError, match=rf"model_card.json is damaged \({where}: .*\): run its trial again"):
         inference.score_images(run_folder, [photos], own_plugins)
 
 
@@ -162,7 +163,7 @@ def test_the_command_says_what_the_threshold_achieves(photos: Path, tmp_path: Pa
     write_card(folder, {**card, "threshold": {**threshold, "value": np.nan}})
     shown = bench("score", folder, photos)
     assert shown.exit_code == 2
-    assert "damaged model card (threshold.value: Input should be a finite number)" in shown.stderr
+    assert "model_card.json is damaged (threshold.value: Input should be a finite number)" in shown.stderr
 
 
 def test_files_are_read_in_the_scale_of_the_dataset(run_folder: Path, own_plugins: Plugins, tmp_path: Path) -> None:
@@ -176,7 +177,7 @@ def test_files_are_read_in_the_scale_of_the_dataset(run_folder: Path, own_plugin
     assert table["score"].tolist() == pytest.approx([0.6, 0.6])
     inference.draw_ranking(table, tmp_path / "ranked.png")
     path.write_text(json.dumps({**card, "scale": {"integer": [0, float("nan")]}}))
-    with pytest.raises(UsageError, match=r"damaged model card \(scale.integer.1: Input should be a finite number\)"):
+    with pytest.raises(UsageError, match=r"model_card.json is damaged \(scale.integer.1: Input should be a finite number\)"):
         inference.score_images(run_folder, [deep], own_plugins)
 
 

@@ -148,7 +148,7 @@ def test_copies_of_results_are_left_out_and_named(tmp_path: Path, copied: str) -
     (shutil.copytree if original.is_dir() else shutil.copy)(original, tmp_path / copied)
     page = leaderboard.update(store).read_text(encoding="utf-8")
     assert "(2 of 3)" in page
-    assert copied in page.partition("## Files left out")[2]
+    assert copied in page.partition("## Results left out")[2]
 
 
 def test_copies_beside_studies_and_plots_change_nothing(tmp_path: Path) -> None:
