@@ -177,7 +177,9 @@ def test_files_are_read_in_the_scale_of_the_dataset(run_folder: Path, own_plugin
     assert table["score"].tolist() == pytest.approx([0.6, 0.6])
     inference.draw_ranking(table, tmp_path / "ranked.png")
     path.write_text(json.dumps({**card, "scale": {"integer": [0, float("nan")]}}))
-    with pytest.raises(UsageError, match=r"model_card.json is damaged \(scale.integer.1: Input should be a finite number\)"):
+    with pytest.raises(
+        UsageError, match=r"model_card.json is damaged \(scale.integer.1: Input should be a finite number\)"
+    ):
         inference.score_images(run_folder, [deep], own_plugins)
 
 

@@ -118,6 +118,7 @@ def patient(normal_class: int, **changes: Any) -> Trial:
     return Trial("test-fetched", "test-patient", normal_class, 0, tuple(sorted(changes.items())))
 
 
+@pytest.mark.slow
 def test_a_worker_killed_in_the_midst_costs_nothing(with_plugin: Plugins, tmp_path: Path) -> None:
     """SIGKILL to one of two workers while it trains: every result is there, equal to those of a local run."""
     notes = tmp_path / "notes"
@@ -223,6 +224,7 @@ def test_a_connection_that_drops_costs_only_its_running_trials(
     assert len(list(notes.iterdir())) == 3
 
 
+@pytest.mark.slow
 def test_a_trial_that_kills_every_worker_is_a_failure(with_plugin: Plugins, tmp_path: Path) -> None:
     with started(tmp_path, 2, allowed_failures=0) as cluster:
         trials = [patient(0, dies=True), patient(1)]
@@ -233,6 +235,7 @@ def test_a_trial_that_kills_every_worker_is_a_failure(with_plugin: Plugins, tmp_
     assert failed.changes == {"dies": True}
 
 
+@pytest.mark.slow
 def test_a_trial_that_ends_the_last_worker_is_told_of(tmp_path: Path) -> None:
     plugins = Plugins.load([PLUGIN.with_name("plugin_for_tests.py")])
     with started(tmp_path, 1) as cluster:
@@ -251,6 +254,7 @@ def test_a_trial_that_ends_the_last_worker_is_told_of(tmp_path: Path) -> None:
     assert len(helper.said) == 1
 
 
+@pytest.mark.slow
 def test_the_scheduler_dies(with_plugin: Plugins, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("oodbench.benchmark.running.cluster.SECONDS_TO_CONNECT", 3)
     trials = [patient(0), patient(1, seconds=30.0)]
@@ -261,6 +265,7 @@ def test_the_scheduler_dies(with_plugin: Plugins, tmp_path: Path, monkeypatch: p
     assert [result.normal_class for result in Store.at(tmp_path / "out").read_all()] == [0]
 
 
+@pytest.mark.slow
 def test_workers_with_several_threads_run_a_trial_at_a_time(with_plugin: Plugins, tmp_path: Path) -> None:
     with started(tmp_path, 0) as cluster:
         watch = Watch()
@@ -323,6 +328,7 @@ def test_a_local_cluster_is_reached_from_this_machine_alone() -> None:
 MISBEHAVING = Path(__file__).with_name("plugin_that_misbehaves.py")
 
 
+@pytest.mark.slow
 def test_a_detector_that_misbehaves_fails_alone_on_workers_without_a_nanny(tmp_path: Path) -> None:
     plugins = Plugins.load([MISBEHAVING])
     exits = [Trial("digits", "test-exits", 0, 0, (("how", how),)) for how in ("exit", "interrupt")]

@@ -253,7 +253,7 @@ def processes_of(session: int) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("results", [0, 2])
+@pytest.mark.parametrize("results", [pytest.param(0, marks=pytest.mark.slow), 2])
 def test_killed_at_any_moment_and_resumed(plugins: Plugins, tmp_path: Path, results: int) -> None:
     """SIGKILL to the whole run; then no file is half there, and the same command does only what is missing."""
     select = ["--detector", "vae", "--class", "0", "--class", "1", "--class", "2", "--class", "3"]

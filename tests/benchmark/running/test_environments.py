@@ -27,6 +27,7 @@ def environment(folder: Path, **more: str) -> dict[str, str]:
     return {**os.environ, "TMPDIR": str(folder), **more}
 
 
+@pytest.mark.slow
 def test_a_long_tmpdir_settings_of_notebooks_and_output_in_ascii(tmp_path: Path) -> None:
     settings = tmp_path / "matplotlibrc"
     settings.write_bytes(b"text.usetex: True\naxes.facecolor: \xff\n")
@@ -51,6 +52,7 @@ def test_a_locale_without_utf_8() -> None:
     assert done.stdout.isascii()
 
 
+@pytest.mark.slow
 def test_a_limit_on_the_size_of_files(tmp_path: Path) -> None:
     script = 'ulimit -f 60; "$@"; echo "code $?"'
     words = ["sh", "-c", script, "sh", *command(tmp_path, *MEAN)]
@@ -62,6 +64,7 @@ def test_a_limit_on_the_size_of_files(tmp_path: Path) -> None:
     assert not list(tmp_path.rglob(f"{PARTIAL}*"))
 
 
+@pytest.mark.slow
 @needs_mount
 @pytest.mark.parametrize("where", ["here", "on Dask"])
 def test_a_read_only_shared_memory(tmp_path: Path, where: str) -> None:
@@ -78,7 +81,7 @@ def test_a_read_only_shared_memory(tmp_path: Path, where: str) -> None:
         assert done.stderr == f"Error: {said} {STORED}"
 
 
-@pytest.mark.parametrize("scheduler", [None, "local:1"])
+@pytest.mark.parametrize("scheduler", [None, pytest.param("local:1", marks=pytest.mark.slow)])
 def test_terminated(tmp_path: Path, scheduler: str | None) -> None:
     """SIGTERM, to the command alone as `kill` sends it, ends it like Ctrl-C; nothing is left among temporary files."""
     temporary, notes = tmp_path / "temporary", tmp_path / "notes"

@@ -182,7 +182,7 @@ print(summary.done, [result.error for result in summary.failed])
 """
 
 
-@pytest.mark.parametrize("way", ["file", "stdin", "command"])
+@pytest.mark.parametrize("way", ["file", *(pytest.param(way, marks=pytest.mark.slow) for way in ("stdin", "command"))])
 def test_a_script_without_a_guard(tmp_path: Path, way: str) -> None:
     """Workers do not run it again, and get the class that it defines."""
     script = tmp_path / "script.py"

@@ -124,6 +124,7 @@ def test_interrupted_twice(tmp_path: Path) -> None:
     assert not list(tmp_path.rglob(f"{PARTIAL}*"))
 
 
+@pytest.mark.slow
 def test_interrupted_twice_on_a_cluster(tmp_path: Path) -> None:
     """The workers that a run has started end with it; those of a scheduler elsewhere are there for the next run."""
     out, notes = tmp_path / "out", tmp_path / "notes"

@@ -220,6 +220,7 @@ def test_the_defaults_are_the_best_of_the_stored_study(plugins: Plugins, name: s
     assert best.settings == {parameter: defaults[parameter] for parameter in best.settings}
 
 
+@pytest.mark.slow
 def test_tuning_on_digits_gives_the_chosen_setting_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The study up to the setting that it chose."""
     stored = tuning.stored_candidates(REPOSITORY / "leaderboard" / "studies" / "digits" / "memae.jsonl")

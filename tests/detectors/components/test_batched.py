@@ -134,7 +134,7 @@ def test_no_epochs_leave_the_initial_weights(images: list[Tensor]) -> None:
     assert_close(trained.weights, weights_of(AE(epochs=0).fit(images[0])), atol=0)
 
 
-@pytest.mark.parametrize("kind", [VAE, MemVAE])
+@pytest.mark.parametrize("kind", [pytest.param(VAE, marks=pytest.mark.slow), MemVAE])
 def test_with_noise_agrees_within_the_spread_over_seeds(
     kind: type[Autoencoder], digits: Digits, images: list[Tensor]
 ) -> None:
