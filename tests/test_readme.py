@@ -60,6 +60,7 @@ def test_detectors_in_torch_and_from_scikit_learn(here: Path, name: str) -> None
     assert ("fits_1_image: a single image has no neighbors" in shown) == (name == "LOF")
 
 
+@pytest.mark.slow
 def test_the_checks_as_tests_of_a_package(here: Path) -> None:
     bench("bench new my-detector")
     Path("test_my_detector.py").write_text(block("detectors", "py", "parametrize_with_checks"), encoding="utf-8")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib import import_module
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -126,6 +127,7 @@ def run(
         if scheduler is None and (anew or set_ or has_gaps(selection, plugins, store)):
             start_server()  # it imports torch while this process does
         with interruption_held_back():  # torch takes it, while it is imported, for a sign that there is no NumPy
+            import_module("oodbench.detectors.base")
             from oodbench.benchmark.running import engine
         trials = plan(plugins, **vars(selection))
         say(begins)

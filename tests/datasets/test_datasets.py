@@ -253,6 +253,7 @@ def test_spoilt_download_leaves_nothing_behind(mnist_mirror: Path, tmp_path: Pat
     assert [path for path in root.rglob("*") if path.name != ".mnist.lock"] == []
 
 
+@pytest.mark.slow
 def test_download_of_an_archive(
     server: tuple[str, Path], data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

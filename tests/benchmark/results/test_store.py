@@ -101,7 +101,8 @@ def test_a_model_card(tmp_path: Path) -> None:
         read_card(tmp_path)
     card = {"dataset": "mnist", "class_name": "3", "shape": (1, 28, 28), "detector": "vae", "more": 1}
     write_card(tmp_path, card)
-    assert read_card(tmp_path) == {**card, "threshold": None}
+    unknown = dict.fromkeys(("scale", "threshold", "normal_kept", "ood_caught"))
+    assert read_card(tmp_path) == {**card, **unknown}
     write_card(tmp_path, {"detector": "vae"})
     with pytest.raises(
         UsageError, match=r"model_card.json is damaged \(dataset: Field required\): run its trial again"

@@ -167,6 +167,7 @@ def test_workers_fetch_datasets_and_report_as_they_go(cluster: Cluster, with_plu
     assert run([trial], with_plugin, tmp_path, scheduler=cluster.address).done == 0
 
 
+@pytest.mark.slow
 def test_what_a_dataset_has_to_say_is_said_once(cluster: Cluster, with_plugin: Plugins, tmp_path: Path) -> None:
     warning = "test-fetched: one file cannot be read as an image and is left out."
     away, here = Watch(), Watch()
@@ -202,6 +203,7 @@ def test_data_that_a_worker_cannot_have(cluster: Cluster, with_plugin: Plugins, 
     assert "fetched.txt could not be fetched" in (failed.error or "")
 
 
+@pytest.mark.slow
 def test_a_connection_that_drops_costs_only_its_running_trials(
     cluster: Cluster, with_plugin: Plugins, tmp_path: Path
 ) -> None:
