@@ -20,11 +20,6 @@ UNPACK = REPOSITORY.parent / "shared" / "data" / "unpack"
 os.environ["XDG_CACHE_HOME"] = str(REPOSITORY / "build" / "cache")
 
 
-def pytest_xdist_auto_num_workers() -> int:
-    """One process more than there are cores, since many tests wait for commands in processes of their own."""
-    return len(os.sched_getaffinity(0)) + 1 if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
-
-
 @pytest.fixture(autouse=True, scope="session")
 def _one_thread() -> None:
     torch.set_num_threads(1)

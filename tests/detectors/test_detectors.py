@@ -255,7 +255,7 @@ def test_hyperparameters_show_what_is_used() -> None:
 EPOCHS = {"mnist": 5, "cifar10": 5}
 
 
-@pytest.fixture(scope="module", params=["mnist", "cifar10"])
+@pytest.fixture(scope="module")
 def real(request: pytest.FixtureRequest, plugins: Plugins, data_dir: Path) -> tuple[str, Tensor, Tensor, Tensor]:
     """A dataset's name, 2,000 training images of one class, 1,000 test images, and which of them are OOD."""
     dataset = plugins.datasets[request.param](data_dir)
@@ -264,6 +264,7 @@ def real(request: pytest.FixtureRequest, plugins: Plugins, data_dir: Path) -> tu
     return request.param, as_float(split.train[:2000]), as_float(split.test[some]), split.is_ood[some]
 
 
+@pytest.mark.parametrize("real", ["mnist", pytest.param("cifar10", marks=pytest.mark.slow)], indirect=True)
 @every
 def test_learns_real_images(cls: type[Detector], real: tuple[str, Tensor, Tensor, Tensor]) -> None:
     """Well above chance after a few epochs; and alive, where published memories are dead."""
@@ -276,6 +277,7 @@ def test_learns_real_images(cls: type[Detector], real: tuple[str, Tensor, Tensor
         check_memory(health, {"mnist": 100, "cifar10": 500}[name])
 
 
+@pytest.mark.parametrize("real", ["mnist", "cifar10"], indirect=True)
 @pytest.mark.parametrize("cls", [MemAE, MemVAE], ids=lambda cls: cls.name)
 def test_memory_is_alive_from_the_start(
     cls: type[MemAE] | type[MemVAE], real: tuple[str, Tensor, Tensor, Tensor]

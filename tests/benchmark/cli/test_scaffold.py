@@ -75,6 +75,7 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
     assert (tmp_path / "mine.py").read_text() == "precious"
 
 
+@pytest.mark.slow
 def test_a_package_is_found_once_installed_and_passes_its_own_test(tmp_path: Path) -> None:
     """Really installed by pip, into a folder of its own; then listed, run and tested in processes that see it."""
     bench("new", "far-away", "--package", "--folder", str(tmp_path))

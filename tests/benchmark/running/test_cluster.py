@@ -157,6 +157,7 @@ def test_a_worker_killed_in_the_midst_costs_nothing(with_plugin: Plugins, tmp_pa
         assert {path.name for path in folders[0].iterdir()} == {path.name for path in folders[1].iterdir()}
 
 
+@pytest.mark.slow
 def test_workers_fetch_datasets_and_report_as_they_go(cluster: Cluster, with_plugin: Plugins, tmp_path: Path) -> None:
     watch, trial = Watch(), patient(0)
     summary = run([trial], with_plugin, tmp_path, scheduler=cluster.address, display=watch)

@@ -49,6 +49,7 @@ def on_disk(script: str, folder: Path, words: list[str]) -> subprocess.Completed
     return subprocess.run(whole, capture_output=True, text=True, env={**os.environ, "FOLDER": str(folder)}, check=False)
 
 
+@pytest.mark.slow
 @needs_mount
 def test_a_full_disk(tmp_path: Path) -> None:
     """A run that fills the disk ends with a sentence, and goes on once there is room."""
