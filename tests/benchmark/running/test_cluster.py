@@ -177,6 +177,7 @@ def test_what_a_dataset_has_to_say_is_said_once(cluster: Cluster, with_plugin: P
     assert away.said == here.said == [warning]
 
 
+@pytest.mark.slow
 def test_results_only(cluster: Cluster, with_plugin: Plugins, tmp_path: Path) -> None:
     assert run([patient(1)], with_plugin, tmp_path / "away", scheduler=cluster.address, keep=False).failed == []
     assert run([patient(1)], with_plugin, tmp_path / "here", keep=False).failed == []
