@@ -20,7 +20,7 @@ def data(
     plugin: PluginFiles = None,
     json: Json = False,
 ) -> None:
-    """Say which datasets are there and what is missing; download and verify those that are named."""
+    """Show which datasets are present and which are missing; download and verify those that are named."""
     from oodbench.benchmark.cli.selection import select
 
     chosen, root = select(plugin, datasets=names), data_folder(data_dir)

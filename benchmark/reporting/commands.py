@@ -64,7 +64,7 @@ def _run_command(summary: Summary, results: Sequence[TrialResult]) -> str:
 
 
 def _option(option: str, values: Iterable[str]) -> list[str]:
-    """Give values joined by commas, or one by one where a value has a comma itself."""
+    """Return values joined by commas, or one by one where a value has a comma itself."""
     known = list(values)
     if any("," in value for value in known):
         return [word for value in known for word in (option, value)]

@@ -112,7 +112,7 @@ def check(store: Store) -> list[str]:
 
 
 def _against_scores(store: Store, result: TrialResult) -> list[str]:
-    """Say in what a result differs from the scores in its run folder, where that is there."""
+    """Describe how a result differs from the scores in its run folder, where that is there."""
     folder = store.run_folder(result.trial)
     if result.status == "failed" or not (folder / SCORES).exists():
         return []

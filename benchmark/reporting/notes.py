@@ -69,7 +69,7 @@ def _alike(p_values: pd.DataFrame | None) -> list[Markdown] | None:
 
 
 def against_quick(summary: Summary) -> list[Markdown]:
-    """Say for each dataset which slower methods beat the best one that fits in seconds, and which do not."""
+    """List for each dataset which slower methods beat the best one that fits in seconds, and which do not."""
     lines = [_against_quick_on(summary, dataset) for dataset in summary.datasets]
     return [line for line in lines if line is not None]
 
@@ -96,7 +96,7 @@ def _against_quick_on(summary: Summary, dataset: str) -> Markdown | None:
 
 
 def over_seeds(summary: Summary, dataset: str) -> Markdown:
-    """Say over how many seeds the figures of a dataset are means, with a comma before; empty for one seed."""
+    """Describe over how many seeds the figures of a dataset are means, with a comma before; empty for one seed."""
     rows = summary.done[summary.done["dataset"] == dataset]
     counts = rows.groupby("detector")["seed"].nunique()
     if not len(counts) or counts.max() == 1:

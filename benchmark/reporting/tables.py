@@ -228,7 +228,7 @@ def _named(detector: str, mean: Mean | None) -> str:
 
 
 def _extent(mean: Mean) -> str:
-    """Say over how many classes a mean is, if not over all of them with one seed."""
+    """Describe over how many classes a mean is, if not over all of them with one seed."""
     return "" if mean.complete else f" ({mean.classes} of {mean.of})"
 
 

@@ -46,7 +46,7 @@ def open_journal(path: Path) -> BaseStorage:
         raise UsageError(f"{path} is no journal of a study ({' '.join(cause.split())}): {DAMAGED}.") from error
 
 
-def mend(path: Path) -> str | None:
+def repair(path: Path) -> str | None:
     """Cut off the torn end of a journal, as a full disk or a power cut leaves it, and the lock of a killed process.
 
     What is cut off is one entry or a few: the study goes on from the one before. The torn journal is kept beside it.

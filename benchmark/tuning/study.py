@@ -20,7 +20,7 @@ from oodbench.benchmark.errors import UsageError
 from oodbench.benchmark.plugins import Plugins
 from oodbench.benchmark.results.fingerprint import fingerprint
 from oodbench.benchmark.results.store import Store
-from oodbench.benchmark.tuning.journal import mend, open_journal, study_path
+from oodbench.benchmark.tuning.journal import open_journal, repair, study_path
 from oodbench.benchmark.tuning.objective import Judge, JudgementError, Settings, judging
 from oodbench.datasets.base import Dataset
 from oodbench.detectors.base import Detector, FitDivergedError
@@ -120,7 +120,7 @@ def tune(
     except Timeout as error:
         raise UsageError(f"{cls.name} is being tuned on {of_dataset.name} already: wait until it is done.") from error
     with alone, judging(cls, of_dataset, plugins, store, data=data, jobs=jobs, device=device) as judge:
-        torn = mend(path)
+        torn = repair(path)
         if torn:
             warn(torn)
         study = _study(cls, of_dataset, path)

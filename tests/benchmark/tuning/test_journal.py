@@ -13,7 +13,7 @@ from oodbench.benchmark.cli.app import app
 from oodbench.benchmark.errors import UsageError
 from oodbench.benchmark.plugins import Plugins
 from oodbench.benchmark.results.store import Store
-from oodbench.benchmark.tuning.journal import mend, open_journal
+from oodbench.benchmark.tuning.journal import open_journal, repair
 from oodbench.benchmark.tuning.study import stored_candidates, tune
 from tests.conftest import REPOSITORY
 
@@ -36,13 +36,13 @@ def test_wherever_a_journal_is_torn_its_whole_lines_stay(folder: Path, data: st.
     torn = b"".join(lines)[:end] + tail
     path = folder / "ae.jsonl"
     path.write_bytes(torn)
-    said = mend(path)
+    said = repair(path)
     mended = path.read_bytes()
     whole = mended.count(b"\n")
     assert mended == b"".join(lines[:whole])
     assert torn.startswith(mended)
     assert not torn.startswith(b"".join(lines[: whole + 1])) or whole == len(lines)
-    assert mend(path) is None
+    assert repair(path) is None
     if mended == torn:
         assert said is None
     else:
