@@ -2,37 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from oodbench.detectors.base import Shape, register
-from oodbench.detectors.components.autoencoder import Autoencoder, Pass
+from oodbench.detectors.components.autoencoder import SEARCH, Autoencoder, Pass
 from oodbench.detectors.components.defaults import Defaults, read_defaults
-from oodbench.detectors.components.networks import Decoder, Encoder
 
 
 @register("ae")
 @dataclass(kw_only=True, eq=False, repr=False)
 class AE(Autoencoder):
-    """Convolutional autoencoder; scores by reconstruction error.
+    """Convolutional autoencoder; trained on, and scores by, the squared error of its reconstruction.
 
-    Trained on ``L = d(x, D(E(x)))``, with d the error that `likelihood` names; the score starts from the same d (see
-    `Autoencoder`, which also lists the parameters).
+    ``L = ‖x − D(E(x))‖² / D``, a mean over the D values of an image. This is the baseline of Gong et al. (ICCV 2019,
+    Table 1); `Autoencoder` lists the parameters. Samples decode draws from a Gaussian mixture that is fitted to the
+    training images' encodings after training (Ghosh et al., ICLR 2020, §4).
     """
 
     DEFAULTS: ClassVar[Defaults] = read_defaults(__file__)
+    SEARCH: ClassVar[Mapping[str, Sequence[Any]]] = SEARCH
 
     def _modules(self, shape: Shape) -> dict[str, nn.Module]:
-        channels, latent_size = self.settings_["channels"], self.settings_["latent_size"]
-        return {"encoder": Encoder(shape, channels, latent_size), "decoder": Decoder(shape, channels, latent_size)}
+        latent_size = self.settings_["latent_size"]
+        return self._coders(shape, latent_size, latent_size)
 
     def _pass(self, images: Tensor, noise: torch.Generator | None) -> Pass:
-        latents = self.network_["encoder"](images)
+        latents = self.network_["encoder"](images).flatten(1)
         return Pass(self._decode(latents), latents)
 
     def _decode(self, latents: Tensor) -> Tensor:
-        logits: Tensor = self.network_["decoder"](latents)
+        encoding = latents.unflatten(1, self._encoding_shape(self.settings_["latent_size"]))
+        logits: Tensor = self.network_["decoder"](encoding)
         return logits

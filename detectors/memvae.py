@@ -11,12 +11,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from oodbench.detectors.base import Shape, register
-from oodbench.detectors.components import gaussian_posterior, memory
-from oodbench.detectors.components.autoencoder import Autoencoder, Pass
+from oodbench.detectors.components import gaussian_posterior
+from oodbench.detectors.components import memory as memory_module
+from oodbench.detectors.components.autoencoder import SEARCH, Autoencoder, Pass
 from oodbench.detectors.components.defaults import Defaults, check_choice, read_defaults
 from oodbench.detectors.components.gaussian_posterior import Prior
 from oodbench.detectors.components.memory import Memory, entropy
-from oodbench.detectors.components.networks import Decoder, Encoder
+from oodbench.detectors.components.networks import flat_size
 from oodbench.detectors.components.types import NonNegativeFloat, PositiveFloat, PositiveInt
 
 
@@ -25,18 +26,25 @@ from oodbench.detectors.components.types import NonNegativeFloat, PositiveFloat,
 class MemVAE(Autoencoder):
     """Variational autoencoder that decodes what its memory returns; scores by its whole objective at the mean.
 
-    Trained on ``L = d(x, D(ẑ)) + β KL(q(z|x) ‖ N(0, I)) + α H(ŵ)`` with ẑ read from the memory by the query z ~ q. The
-    score starts from the same sum with z at the mean of q (see `Autoencoder`, which also lists the other parameters).
-    Samples read the memory at new latents.
-
-    The attention ignores a latent's length, so that a latent needs to be long beside its noise: small latents, or β.
+    Trained on ``L = (‖x − D(ẑ)‖² / 2σ² + KL(q(z|x) ‖ N(0, I))) / D + α H(ŵ)``. A latent z ~ q becomes a query by a
+    fully connected layer and a rectifier, and ẑ is what the query reads from the memory, as in the authors' code
+    (``Mem_VAE_MNIST.py``: z of 16 numbers, a query of 64); nothing else reaches the decoder. The score is the same sum
+    with z at the mean of q: the authors draw z, which makes a score a random number. Their Bernoulli likelihood is
+    replaced by a Gaussian of fixed variance σ², as in `vae`, and α stands beside a mean over the D values of an image,
+    as in `memae`: beside their sum over pixels it has no effect. Samples read the memory at z ~ N(0, I). `Autoencoder`
+    lists the other parameters.
 
     Parameters
     ----------
-    kl_weight : float, optional
-        β, the weight of the KL divergence.
-    prior : {"mixture", "normal"}
-        What samples read the memory at: draws from a mixture fitted to the training images' latents, or from N(0, I).
+    variance : float, optional
+        σ² of the likelihood.
+    prior : {"normal", "mixture"}
+        What samples read the memory at: draws from N(0, I), or from a Gaussian mixture that is fitted to the training
+        images' latents (Ghosh et al., ICLR 2020, §4).
+    memory : bool
+        Whether there is a memory; without it the decoder is given the query itself.
+    query_size : int, optional
+        Channels of the query; it has as many positions as the encoding.
     memory_size : int, optional
         N, the number of memory slots.
     shrinkage : float, optional
@@ -47,24 +55,18 @@ class MemVAE(Autoencoder):
         α, the weight of the entropy of the addressing weights.
     """
 
-    kl_weight: NonNegativeFloat | None = None
-    prior: Prior = "mixture"
+    variance: PositiveFloat | None = None
+    prior: Prior = "normal"
+    memory: bool = True
+    query_size: PositiveInt | None = None
     memory_size: PositiveInt | None = None
     shrinkage: NonNegativeFloat | None = None
     temperature: PositiveFloat | None = None
     entropy_weight: NonNegativeFloat | None = None
 
     DEFAULTS: ClassVar[Defaults] = read_defaults(__file__)
-    SEARCH: ClassVar[Mapping[str, Sequence[Any]]] = {
-        **Autoencoder.SEARCH,
-        **gaussian_posterior.SEARCH,
-        **memory.SEARCH,
-    }
-    ABLATIONS: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        **Autoencoder.ABLATIONS,
-        **gaussian_posterior.ABLATIONS,
-        **memory.ABLATIONS,
-    }
+    SEARCH: ClassVar[Mapping[str, Sequence[Any]]] = {**SEARCH, **gaussian_posterior.SEARCH, **memory_module.SEARCH}
+    ABLATIONS: ClassVar[Mapping[str, Mapping[str, Any]]] = memory_module.ABLATIONS
 
     def build(self, shape: Shape) -> None:
         """Create the untrained network for images of shape (C, H, W); see `Detector.build`."""
@@ -73,48 +75,65 @@ class MemVAE(Autoencoder):
 
     def _modules(self, shape: Shape) -> dict[str, nn.Module]:
         settings = self.settings_
-        channels, latent_size = settings["channels"], settings["latent_size"]
-        return {
-            "memory": Memory(
-                settings["memory_size"],
-                latent_size,
-                shrinkage=settings["shrinkage"],
-                temperature=settings["temperature"],
-            ),
-            "encoder": Encoder(shape, channels, 2 * latent_size),
-            "decoder": Decoder(shape, channels, latent_size),
-        }
+        latent_size, query_size = settings["latent_size"], settings["query_size"]
+        query = flat_size(self._encoding_shape(query_size, shape))
+        modules = self._coders(shape, 2 * latent_size, query_size)
+        modules["query"] = nn.Linear(flat_size(self._encoding_shape(latent_size, shape)), query)
+        if self.memory:
+            shrinkage, temperature = settings["shrinkage"], settings["temperature"]
+            modules["memory"] = Memory(settings["memory_size"], query, shrinkage=shrinkage, temperature=temperature)
+        return modules
 
     def _pass(self, images: Tensor, noise: torch.Generator | None) -> Pass:
-        mean, log_variance = self.network_["encoder"](images).float().chunk(2, dim=1)
-        divergence = self.settings_["kl_weight"] * gaussian_posterior.kl_divergence(mean, log_variance)
+        mean, log_variance = gaussian_posterior.split(self.network_["encoder"](images))
+        penalty = gaussian_posterior.kl_divergence(mean, log_variance) / flat_size(self.shape_)
         latents = gaussian_posterior.draw(mean, log_variance, noise)
-        read, weights = self.network_["memory"](latents)
-        penalty = divergence + self.settings_["entropy_weight"] * entropy(weights)
-        return Pass(self.network_["decoder"](read), latents, penalty, score_penalty=penalty)
+        read = self._query(latents)
+        if self.memory:
+            read, weights = self.network_["memory"](read)
+            penalty = penalty + self.settings_["entropy_weight"] * entropy(weights)
+        return Pass(self._decode_read(read), latents, penalty, score_penalty=penalty)
 
-    def _decode(self, latents: Tensor) -> Tensor:
-        read, _ = self.network_["memory"](latents)
-        logits: Tensor = self.network_["decoder"](read)
+    def _query(self, latents: Tensor) -> Tensor:
+        """Return the queries (n, Q) of latents (n, L)."""
+        return functional.relu(self.network_["query"](latents)).float()
+
+    def _decode_read(self, read: Tensor) -> Tensor:
+        encoding = read.unflatten(1, self._encoding_shape(self.settings_["query_size"]))
+        logits: Tensor = self.network_["decoder"](encoding)
         return logits
 
-    def _queries(self, latents: Tensor) -> Tensor:
-        return functional.normalize(latents, dim=-1)  # the memory ignores a query's length, and so may the mixture
+    def _decode(self, latents: Tensor) -> Tensor:
+        query = self._query(latents)
+        return self._decode_read(self.network_["memory"](query)[0] if self.memory else query)
+
+    def _error(self, logits: Tensor, images: Tensor) -> Tensor:
+        """Return the negative log-likelihood (n,), a mean over pixels and channels, without its constant."""
+        return super()._error(logits, images) / (2 * self.settings_["variance"])
+
+    def _fit_latents(self, images: Tensor) -> None:
+        if self.prior == "mixture":
+            super()._fit_latents(images)
 
     def _draw_latents(self, n: int, generator: torch.Generator | None) -> Tensor:
-        if self.prior == "normal":
-            return torch.randn(n, self.settings_["latent_size"], generator=generator)
-        return super()._draw_latents(n, generator)
+        if self.prior == "mixture":
+            return super()._draw_latents(n, generator)
+        return torch.randn(n, flat_size(self._encoding_shape(self.settings_["latent_size"])), generator=generator)
 
     def diagnostics(self, images: Tensor) -> dict[str, float]:
         """Add the number of active latent units, and how the memory is used; see `Detector.diagnostics`."""
-        slots, means = self.network_["memory"], self._latents(images)
+        means = self._latents(images)
+        found = {**super().diagnostics(images), "active_units": gaussian_posterior.active_units(means)}
+        if not self.memory:
+            return found
+        slots = self.network_["memory"]
         assert isinstance(slots, Memory)
-        active = {"active_units": gaussian_posterior.active_units(means)}
-        return {**super().diagnostics(images), **active, **slots.diagnostics(means)}
+        with torch.inference_mode():
+            queries = self._query(means.to(self.device))
+        return {**found, **slots.diagnostics(queries)}
 
     @classmethod
     def unhealthy(cls, diagnostics: Mapping[str, float]) -> list[str]:
         """Judge memory, posterior and reconstructions; see `Detector.unhealthy`."""
-        found = [*memory.unhealthy(diagnostics), *gaussian_posterior.unhealthy(diagnostics)]
+        found = [*memory_module.unhealthy(diagnostics), *gaussian_posterior.unhealthy(diagnostics)]
         return [*found, *super().unhealthy(diagnostics)]

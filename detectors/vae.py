@@ -11,42 +11,37 @@ from torch import Tensor, nn
 
 from oodbench.detectors.base import Shape, register
 from oodbench.detectors.components import gaussian_posterior
-from oodbench.detectors.components.autoencoder import Autoencoder, Pass
+from oodbench.detectors.components.autoencoder import SEARCH, Autoencoder, Pass
 from oodbench.detectors.components.defaults import Defaults, check_choice, read_defaults
 from oodbench.detectors.components.gaussian_posterior import Prior
-from oodbench.detectors.components.networks import Decoder, Encoder
-from oodbench.detectors.components.types import NonNegativeFloat
+from oodbench.detectors.components.networks import flat_size
+from oodbench.detectors.components.types import PositiveFloat
 
 
 @register("vae")
 @dataclass(kw_only=True, eq=False, repr=False)
 class VAE(Autoencoder):
-    """Variational autoencoder; scores by the negative ELBO at the posterior's mean.
+    """Variational autoencoder; scores by the negative ELBO, and samples from its prior.
 
-    Trained on ``L = d(x, D(z)) + β KL(q(z|x) ‖ N(0, I))`` with z drawn from q (Kingma & Welling 2014, equation 10). The
-    score starts from the same sum with z at the mean of q, so that it is not a random draw (see `Autoencoder`, which
-    also lists the other parameters).
-
-    The latents of the training images, drawn from q, do not fill N(0, I) evenly, and what lies between them decodes to
-    no image. Samples therefore come from a mixture that is fitted to them, as those of the methods without a prior do.
+    Trained on ``L = (‖x − D(z)‖² / 2σ² + KL(q(z|x) ‖ N(0, I))) / D`` with z drawn from q: the negative ELBO (Kingma &
+    Welling 2014, equation 10) under a Gaussian likelihood of fixed variance σ², without its constant, in nats for each
+    of the D values of an image. The score is the same with z at the mean of q, so that it is not a random draw.
+    Samples decode z ~ N(0, I). `Autoencoder` lists the other parameters.
 
     Parameters
     ----------
-    kl_weight : float, optional
-        β, the weight of the KL divergence (Higgins et al. 2017); 1 is the ELBO.
-    prior : {"mixture", "normal"}
-        What samples decode: draws from that mixture, or from N(0, I) as in the paper.
+    variance : float, optional
+        σ² of the likelihood. Up to a factor, the loss is that of a β-VAE (Higgins et al. 2017) with β = 2σ².
+    prior : {"normal", "mixture"}
+        What samples decode: draws from N(0, I), as in the paper, or from a Gaussian mixture that is fitted to the
+        training images' latents (Ghosh et al., ICLR 2020, §4).
     """
 
-    kl_weight: NonNegativeFloat | None = None
-    prior: Prior = "mixture"
+    variance: PositiveFloat | None = None
+    prior: Prior = "normal"
 
     DEFAULTS: ClassVar[Defaults] = read_defaults(__file__)
-    SEARCH: ClassVar[Mapping[str, Sequence[Any]]] = {**Autoencoder.SEARCH, **gaussian_posterior.SEARCH}
-    ABLATIONS: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        **Autoencoder.ABLATIONS,
-        **gaussian_posterior.ABLATIONS,
-    }
+    SEARCH: ClassVar[Mapping[str, Sequence[Any]]] = {**SEARCH, **gaussian_posterior.SEARCH}
 
     def build(self, shape: Shape) -> None:
         """Create the untrained network for images of shape (C, H, W); see `Detector.build`."""
@@ -54,23 +49,32 @@ class VAE(Autoencoder):
         super().build(shape)
 
     def _modules(self, shape: Shape) -> dict[str, nn.Module]:
-        channels, latent_size = self.settings_["channels"], self.settings_["latent_size"]
-        return {"encoder": Encoder(shape, channels, 2 * latent_size), "decoder": Decoder(shape, channels, latent_size)}
+        latent_size = self.settings_["latent_size"]
+        return self._coders(shape, 2 * latent_size, latent_size)
 
     def _pass(self, images: Tensor, noise: torch.Generator | None) -> Pass:
-        mean, log_variance = self.network_["encoder"](images).float().chunk(2, dim=1)
-        penalty = self.settings_["kl_weight"] * gaussian_posterior.kl_divergence(mean, log_variance)
+        mean, log_variance = gaussian_posterior.split(self.network_["encoder"](images))
+        divergence = gaussian_posterior.kl_divergence(mean, log_variance) / flat_size(self.shape_)
         latents = gaussian_posterior.draw(mean, log_variance, noise)
-        return Pass(self._decode(latents), latents, penalty, score_penalty=penalty)
+        return Pass(self._decode(latents), latents, divergence, score_penalty=divergence)
 
     def _decode(self, latents: Tensor) -> Tensor:
-        logits: Tensor = self.network_["decoder"](latents)
+        encoding = latents.unflatten(1, self._encoding_shape(self.settings_["latent_size"]))
+        logits: Tensor = self.network_["decoder"](encoding)
         return logits
 
+    def _error(self, logits: Tensor, images: Tensor) -> Tensor:
+        """Return the negative log-likelihood (n,), a mean over pixels and channels, without its constant."""
+        return super()._error(logits, images) / (2 * self.settings_["variance"])
+
+    def _fit_latents(self, images: Tensor) -> None:
+        if self.prior == "mixture":
+            super()._fit_latents(images)
+
     def _draw_latents(self, n: int, generator: torch.Generator | None) -> Tensor:
-        if self.prior == "normal":
-            return torch.randn(n, self.settings_["latent_size"], generator=generator)
-        return super()._draw_latents(n, generator)
+        if self.prior == "mixture":
+            return super()._draw_latents(n, generator)
+        return torch.randn(n, flat_size(self._encoding_shape(self.settings_["latent_size"])), generator=generator)
 
     def diagnostics(self, images: Tensor) -> dict[str, float]:
         """Add ``active_units``, the number of active latent units; see `Detector.diagnostics`."""

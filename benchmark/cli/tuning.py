@@ -20,6 +20,16 @@ def tune(
     trials: Annotated[
         int, typer.Option(metavar="N", min=1, help="How many settings, those of earlier calls included.")
     ] = 20,
+    class_: Annotated[
+        list[str] | None,
+        typer.Option("--class", metavar="CLASS", help="Class to judge by; repeatable, or with commas. [default: all]"),
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="DETECTOR.PARAMETER=VALUE", help="A hyperparameter that is not to be chosen; repeatable."
+        ),
+    ] = None,
     write: Annotated[bool, typer.Option("--write", help="Make the best setting the default.")] = False,
     jobs: Jobs = None,
     device: DeviceName = "auto",
@@ -33,11 +43,13 @@ def tune(
     """
     from oodbench.benchmark.cli.selection import check_writable, select
     from oodbench.benchmark.running.device import check_device
+    from oodbench.benchmark.trials import plan
 
     check_device(device)
     check_writable(out)
-    chosen = select(plugin, detectors=[detector], datasets=[dataset])
+    chosen = select(plugin, detectors=[detector], datasets=[dataset], classes=class_)
     plugins, (name,) = chosen.plugins, chosen.detectors
+    planned = plan(plugins, detectors=[name], datasets=chosen.datasets, classes=chosen.classes, settings=set_ or ())
     from oodbench.benchmark.results.store import Store
     from oodbench.benchmark.tuning import defaults, study
 
@@ -50,6 +62,8 @@ def tune(
         Store.at(out),
         trials=trials,
         data=data_folder(data_dir),
+        classes=[trial.normal_class for trial in planned] if chosen.classes else (),
+        fixed=dict(planned[0].changes),
         jobs=jobs,
         device=device,
         listener=lambda candidate: say(f"[{candidate.number}] {candidate}"),

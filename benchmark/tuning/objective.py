@@ -134,6 +134,7 @@ def judging(
     store: Store,
     *,
     data: Path,
+    classes: Sequence[int] = (),
     jobs: int | None = None,
     device: str = "auto",
 ) -> Iterator[Judge]:
@@ -149,6 +150,8 @@ def judging(
         In whose run folder the dataset's arrays lie meanwhile.
     data : Path
         Folder where datasets lie.
+    classes : sequence of int
+        The classes that settings are judged by; by default all that can be the normal one.
     jobs : int, optional
         Worker processes; by default one a core.
     device : str
@@ -169,7 +172,8 @@ def judging(
 
         def judge(settings: Settings, rescored: Sequence[Settings] = (), seed: int = 0) -> Iterator[Judgement]:
             changes = tuple(sorted(settings.items()))
-            trials = [Trial(dataset.name, detector.name, label, seed, changes) for label in dataset.normal_classes()]
+            labels = classes or dataset.normal_classes()
+            trials = [Trial(dataset.name, detector.name, label, seed, changes) for label in labels]
             questions = [Question(trial, files, arrays, device, tuple(rescored)) for trial in trials]
             try:
                 yield from pool.map(judge_by_class, questions)

@@ -1,7 +1,7 @@
 """``bench tune``: hyperparameters chosen on training images alone.
 
 A candidate is judged by the AUROC of held-out normal training images against training images of the other classes, as
-a mean over all classes: one setting for all of them. The test part is never read. Optuna (Akiba et al., KDD 2019)
+a mean over all classes or those that are named: one setting for all of them. The test part is never read. Optuna (Akiba et al., KDD 2019)
 proposes candidates, of the values that a detector names in `Detector.SEARCH`, and keeps the study.
 """
 
@@ -45,7 +45,7 @@ class Candidate:
     settings : mapping
         Hyperparameters by name.
     auroc : float or None
-        Mean over all classes; None where it was given up.
+        Mean over the classes; None where it was given up.
     verdict : str
         In words: the AUROC, or why it was given up.
     """
@@ -68,6 +68,8 @@ def tune(
     *,
     trials: int,
     data: Path,
+    classes: Sequence[int] = (),
+    fixed: Settings | None = None,
     jobs: int | None = None,
     device: str = "auto",
     listener: Callable[[Candidate], None] = lambda _: None,
@@ -87,6 +89,10 @@ def tune(
         How many settings, those of earlier calls included.
     data : Path
         Where datasets lie.
+    classes : sequence of int
+        The classes that settings are judged by; by default all that can be the normal one.
+    fixed : mapping, optional
+        Hyperparameters that are not chosen and differ from the defaults, such as fewer epochs.
     jobs : int, optional
         Worker processes; by default one a core.
     device : str
@@ -119,12 +125,15 @@ def tune(
         alone = store.lock(f"studies/{path.parent.name}/{path.name}").acquire(timeout=0)
     except Timeout as error:
         raise UsageError(f"{cls.name} is being tuned on {of_dataset.name} already: wait until it is done.") from error
-    with alone, judging(cls, of_dataset, plugins, store, data=data, jobs=jobs, device=device) as judge:
+    fixed = fixed or {}
+    opened = judging(cls, of_dataset, plugins, store, data=data, classes=classes, jobs=jobs, device=device)
+    with alone, opened as judge:
         torn = repair(path)
         if torn:
             warn(torn)
-        study = _study(cls, of_dataset, path)
-        _search(study, cls.SEARCH, trials, judge, listener)
+        study = _study(cls, of_dataset, path, _name(cls, of_dataset, classes, fixed))
+        choices = {name: values for name, values in cls.SEARCH.items() if name not in fixed}
+        _search(study, choices, trials, lambda settings: judge({**fixed, **settings}), listener)
     candidates = _ranked(study)
     if candidates[0].auroc is None:
         raise UsageError(f"None of {len(candidates)} settings could be judged. The first: {candidates[0].verdict}")
@@ -168,19 +177,22 @@ def _optuna() -> Any:
     return optuna
 
 
-def _name(detector: type[Detector], dataset: type[Dataset]) -> str:
+def _name(detector: type[Detector], dataset: type[Dataset], classes: Sequence[int], fixed: Settings) -> str:
     """Return the name of the study of today's code and data; settings of other images are no settings of these."""
     data = f", data {dataset.version}" if dataset.version else ""
-    return f"{detector.name} on {dataset.name}, code {fingerprint(detector)}{data}"
+    labels = f", classes {' '.join(map(str, classes))}" if classes else ""
+    return f"{detector.name} on {dataset.name}, code {fingerprint(detector)}{data}{labels}" + "".join(
+        f", {key}={json.dumps(value)}" for key, value in sorted(fixed.items())
+    )
 
 
-def _study(detector: type[Detector], dataset: type[Dataset], path: Path) -> Study:
-    """Open the study of today's code, or begin it with the defaults."""
+def _study(detector: type[Detector], dataset: type[Dataset], path: Path, name: str) -> Study:
+    """Open the study of a name, or begin it with the defaults."""
     optuna = _optuna()
     path.parent.mkdir(parents=True, exist_ok=True)
     study: Study = optuna.create_study(
         storage=open_journal(path),
-        study_name=_name(detector, dataset),
+        study_name=name,
         direction="maximize",
         load_if_exists=True,
         pruner=optuna.pruners.MedianPruner(AT_RANDOM, CLASSES_BEFORE_PRUNING),

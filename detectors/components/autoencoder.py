@@ -1,25 +1,30 @@
-"""Base of the autoencoders: training, the score of three parts, and samples from a mixture of the latents."""
+"""Base of the autoencoders: training on a reconstruction error, and samples decoded from new latents."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Self, get_args
+from typing import Any, Self, get_args
 
 import torch
-from torch import Tensor, special
+from torch import Tensor, nn
 from torch.nn import functional
 
 from oodbench.detectors.base import Monitor, Shape, check_images
 from oodbench.detectors.components.defaults import check_choice
-from oodbench.detectors.components.gaussian_mixture import fit_mixture, log_density, sample_mixture
-from oodbench.detectors.components.image_complexity import complexity, excess, fit_expectation, spread
+from oodbench.detectors.components.gaussian_mixture import fit_mixture, sample_mixture
+from oodbench.detectors.components.networks import Decoder, Encoder, Encoding, encoding_shape
 from oodbench.detectors.components.neural import Neural
 from oodbench.detectors.components.seeding import seeded
-from oodbench.detectors.components.types import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from oodbench.detectors.components.types import NonNegativeInt, PositiveFloat, PositiveInt
 
-Likelihood = Literal["bernoulli", "gaussian"]
+SEARCH: Mapping[str, Sequence[Any]] = {
+    "encoding": ("map", "vector"),
+    "latent_size": (4, 8, 16, 32),
+    "learning_rate": (1e-3, 2e-3, 4e-3),
+}
+"""See `Detector.SEARCH`; of every autoencoder."""
 
 SAME_FOR_EVERY_INPUT = 1e-5
 """A mean variance of reconstructions across images below which they count as one and the same."""
@@ -34,7 +39,7 @@ class Pass:
     logits : Tensor
         (n, C, H, W); their sigmoid is the reconstruction.
     latents : Tensor
-        (n, L), before a memory. Of a posterior a draw, or its mean where there is no noise.
+        (n, L), the encoding, flattened, before a memory. Of a posterior a draw, or its mean where there is no noise.
     penalty : Tensor or None
         (n,), what training adds to the reconstruction error.
     score_penalty : Tensor or None
@@ -51,23 +56,17 @@ class Pass:
 class Autoencoder(Neural):
     """Base of AE, VAE, MemAE and MemVAE.
 
-    Where a parameter is None, the JSON file beside the method's module has the value for the kind of image.
-
-    After training, a Gaussian mixture is fitted to the training images' latents (Ghosh et al., ICLR 2020; see
-    `components.gaussian_mixture`). Samples are decoded draws from it.
-
-    The score is a sum of three parts: by how much the method's error exceeds that of a normal image of the same
-    complexity; how unlike that of normal images the complexity is (see `components.image_complexity` for both); and how
-    improbable the latent is under the mixture. Each part is measured in standard deviations over the training images.
-    Typicality under several statistics at once was proposed by Morningstar et al. ("Density of states estimation for
-    out-of-distribution detection", AISTATS 2021).
+    The network is convolutional from the image to the encoding and back (see `components.networks`). Where a parameter
+    is None, the JSON file beside the method's module has the value for the kind of image.
 
     Parameters
     ----------
-    latent_size : int, optional
-        Length of the latent vector.
     channels : sequence of int, optional
-        Channels of the encoder's convolutions; each halves the image.
+        Channels of the encoder's convolutions, each of which halves the image; one more makes the encoding.
+    latent_size : int, optional
+        Channels of the encoding.
+    encoding : {"map", "vector"}, optional
+        Whether the encoding keeps positions, as one more convolution of stride 2 leaves them, or has a single one.
     epochs : int, optional
         Passes over the training images.
     min_steps : int, optional
@@ -77,59 +76,27 @@ class Autoencoder(Neural):
         Images in each optimiser step.
     learning_rate : float, optional
         Peak of the one-cycle schedule.
-    likelihood : {"bernoulli", "gaussian"}, optional
-        Reconstruction error of an image, summed over pixels: binary cross-entropy above that of a perfect
-        reconstruction (the deviance), or squared error.
     bfloat16 : bool, optional
         Whether to train under bfloat16 autocast where the hardware supports it.
-    plain_score : bool
-        Whether the score is the method's error alone, as in its paper.
-    complexity_blur : float, optional
-        Standard deviation in pixels of the blur before an image's complexity is measured.
-    complexity_weight : float, optional
-        Weight of the second part of the score.
-    latent_weight : float, optional
-        Weight of the third part of the score.
     n_gaussians : int
-        Number of Gaussians in the mixture that samples come from.
+        Number of Gaussians in the mixture that `sample` draws latents from, where the method has no prior.
     seed : int
         Seeds initial weights, shuffling and noise.
     device : str
         ``cpu`` or ``cuda``.
     """
 
-    latent_size: PositiveInt | None = None
     channels: tuple[PositiveInt, ...] | None = None
+    latent_size: PositiveInt | None = None
+    encoding: Encoding | None = None
     epochs: PositiveInt | None = None
     min_steps: PositiveInt | None = None
     batch_size: PositiveInt | None = None
     learning_rate: PositiveFloat | None = None
-    likelihood: Likelihood | None = None
     bfloat16: bool | None = None
-    plain_score: bool = False
-    complexity_blur: NonNegativeFloat | None = None
-    complexity_weight: NonNegativeFloat | None = None
-    latent_weight: NonNegativeFloat | None = None
     n_gaussians: PositiveInt = 10
     seed: NonNegativeInt = 0
     device: str = "cpu"
-
-    SEARCH: ClassVar[Mapping[str, Sequence[Any]]] = {
-        "latent_size": (8, 16, 32, 64, 128),
-        "learning_rate": (1e-3, 2e-3, 4e-3, 8e-3),
-        "likelihood": ("bernoulli", "gaussian"),
-        "complexity_blur": (0.0, 0.5, 1.0),
-        "complexity_weight": (0.0, 0.1, 0.25),
-        "latent_weight": (0.0, 0.1, 0.25, 0.5),
-    }
-    ABLATIONS: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "all but the score of its paper": {"plain_score": True},
-        "typicality of the complexity": {"complexity_weight": 0.0},
-        "typicality of the latent": {"latent_weight": 0.0},
-        "both typicalities": {"complexity_weight": 0.0, "latent_weight": 0.0},
-        "blur before the complexity": {"complexity_blur": 0.0},
-    }
-    SCORE_ONLY: ClassVar[frozenset[str]] = frozenset({"plain_score", "complexity_weight", "latent_weight"})
 
     # ------------------------------------------------------------------ what a method defines, besides its `_modules`
 
@@ -142,40 +109,38 @@ class Autoencoder(Neural):
         """Return the logits (n, C, H, W) of the images that new latents (n, L) stand for."""
 
     def _queries(self, latents: Tensor) -> Tensor:
-        """Return latents (N, L) in the form in which the mixture models them."""
+        """Return latents (N, L) in the form in which their density is modelled."""
         return latents
-
-    def _draw_latents(self, n: int, generator: torch.Generator | None) -> Tensor:
-        """Draw n new latents (n, L) on the CPU."""
-        return sample_mixture(self._mixture(), n, generator)
 
     # ------------------------------------------------------------------ the interface
 
     def build(self, shape: Shape) -> None:
         """Create the untrained network for images of shape (C, H, W); see `Detector.build`."""
+        check_choice("encoding", self.hyperparameters(shape)["encoding"], get_args(Encoding))
         super().build(shape)
-        self._images: Tensor | None = None
-        check_choice("likelihood", self.settings_["likelihood"], get_args(Likelihood))
 
     def fit(self, images: Tensor, *, monitor: Monitor | None = None) -> Self:
         """Train on normal images (N, C, H, W); see `Detector.fit`."""
         shape = check_images(images)
         with seeded(self.seed, self.device) as generator:
             self.build(shape)
-            self._images = images
-            try:
-                self._train(images, generator, monitor)
-                self._fit_score(images)
-            finally:
-                self._images = None
+            self._train(images, generator, monitor)
+            self._fit_latents(images)
         return self
 
     def score(self, images: Tensor) -> Tensor:
-        """Return the score of images (N, C, H, W), (N,); see the class and `Detector.score`."""
+        """Return the error of images (N, C, H, W), (N,); see `Detector.score`."""
+        return self.error(images)
+
+    def error(self, images: Tensor) -> Tensor:
+        """Return how badly images (N, C, H, W) are reproduced, (N,); see the class and `Detector.error`."""
         check_images(images, self.shape_)
-        if self._images is not None:  # a monitor may ask for scores in the midst of a fit
-            self._fit_score(self._images)
         return self._in_batches(self._score_batch, images)
+
+    def represent(self, images: Tensor) -> Tensor:
+        """Return the latents of images (N, C, H, W), (N, L); see `Detector.represent`."""
+        check_images(images, self.shape_)
+        return self._queries(self._latents(images))
 
     def reconstruct(self, images: Tensor) -> Tensor:
         """Return what the latents of images (N, C, H, W) are decoded to; see `Detector.reconstruct`."""
@@ -198,7 +163,7 @@ class Autoencoder(Neural):
         same = diagnostics.get("reconstruction_variance", 1) < SAME_FOR_EVERY_INPUT
         return ["every input gets the same reconstruction"] if same else []
 
-    # ------------------------------------------------------------------ training
+    # ------------------------------------------------------------------ training and score
 
     def _objective(self, images: Tensor, noise: torch.Generator | None) -> dict[str, Tensor]:
         passed = self._pass(images, noise)
@@ -206,63 +171,45 @@ class Autoencoder(Neural):
         return {"loss": _sum(error, passed.penalty), "reconstruction_error": error}
 
     def _error(self, logits: Tensor, images: Tensor) -> Tensor:
-        """Return the reconstruction error (n,), summed over pixels; 0 where the reconstruction is perfect."""
-        logits = logits.float()
-        if self.settings_["likelihood"] == "bernoulli":
-            # less the cross-entropy of a perfect reconstruction, or else an image with much grey in it scores high
-            perfect = special.entr(images) + special.entr(1 - images)
-            error = functional.binary_cross_entropy_with_logits(logits, images, reduction="none") - perfect
-        else:
-            error = functional.mse_loss(logits.sigmoid(), images, reduction="none")
-        total: Tensor = error.flatten(1).sum(1)
-        return total
-
-    # ------------------------------------------------------------------ the score
-
-    def _measures(self, images: Tensor) -> Tensor:
-        """Return error, complexity and negative log-density of the latents of images, (3, n)."""
-        passed = self._pass(images, None)
-        error = _sum(self._error(passed.logits, images), passed.score_penalty)
-        density = log_density(self._mixture(), self._queries(passed.latents).cpu()).to(error)
-        return torch.stack([error, complexity(images, blur=self.settings_["complexity_blur"]), -density])
-
-    def _fit_score(self, images: Tensor) -> None:
-        """Learn what is to be expected of normal images (N, C, H, W)."""
-        self._fit_mixture(images)
-        error, complexity, surprise = self._in_batches(self._measures, images).unbind()
-        self.expectation_ = fit_expectation(error, complexity)
-        self.surprise_ = torch.stack([surprise.mean(), spread(surprise)])
+        """Return the squared error (n,) of the reconstructions, a mean over pixels and channels."""
+        squares = functional.mse_loss(logits.float().sigmoid(), images, reduction="none")
+        return squares.flatten(1).mean(1)
 
     def _score_batch(self, images: Tensor) -> Tensor:
-        """Return the score (n,) of images."""
-        error, complexity, surprise = self._measures(images).unbind()
-        if self.plain_score:
-            return error
-        mean, deviation = self.surprise_.to(error)
-        beyond = excess(error, complexity, self.expectation_, self.settings_["complexity_weight"])
-        scores: Tensor = beyond + self.settings_["latent_weight"] * (surprise - mean) / deviation
-        return scores
+        passed = self._pass(images, None)
+        return _sum(self._error(passed.logits, images), passed.score_penalty)
 
     # ------------------------------------------------------------------ latents
 
-    def _fit_mixture(self, images: Tensor) -> None:
-        """Fit the mixture that latents of new images are drawn from."""
+    def _encoding_shape(self, features: int, shape: Shape | None = None) -> Shape:
+        """Return (F, h, w) of encodings with F channels, for images of shape (C, H, W), by default those of the fit."""
+        settings = self.settings_
+        return encoding_shape(shape or self.shape_, settings["channels"], features, settings["encoding"])
+
+    def _coders(self, shape: Shape, encoded: int, decoded: int) -> dict[str, nn.Module]:
+        """Return an encoder to so many features and a decoder of so many, for images of shape (C, H, W)."""
+        channels, encoding = self.settings_["channels"], self.settings_["encoding"]
+        return {
+            "encoder": Encoder(shape, channels, encoded, encoding),
+            "decoder": Decoder(shape, channels, decoded, encoding),
+        }
+
+    def _latents(self, images: Tensor, noise: torch.Generator | None = None) -> Tensor:
+        """Return the latents (N, L) of images, on the CPU; without `noise`, of a posterior its mean."""
+        return self._in_batches(lambda batch: self._pass(batch, noise).latents.T, images).T
+
+    def _fit_latents(self, images: Tensor) -> None:
+        """Fit the mixture that latents of new images are drawn from (Ghosh et al., ICLR 2020, §4)."""
         noise = torch.Generator(self.device).manual_seed(self.seed)
         latents = self._queries(self._latents(images, noise))
         mixture = fit_mixture(latents, n_gaussians=self.settings_["n_gaussians"], seed=self.seed)
         self.mixture_weights_, self.mixture_means_ = mixture["weights"], mixture["means"]
         self.mixture_factors_ = mixture["factors"]
 
-    def _mixture(self) -> dict[str, Tensor]:
-        return {
-            "weights": self.mixture_weights_,
-            "means": self.mixture_means_,
-            "factors": self.mixture_factors_,
-        }
-
-    def _latents(self, images: Tensor, noise: torch.Generator | None = None) -> Tensor:
-        """Return the latents (N, L) of images, on the CPU; without `noise`, of a posterior its mean."""
-        return self._in_batches(lambda batch: self._pass(batch, noise).latents.T, images).T
+    def _draw_latents(self, n: int, generator: torch.Generator | None) -> Tensor:
+        """Draw n new latents (n, L) on the CPU."""
+        mixture = {"weights": self.mixture_weights_, "means": self.mixture_means_, "factors": self.mixture_factors_}
+        return sample_mixture(mixture, n, generator)
 
 
 def _sum(error: Tensor, penalty: Tensor | None) -> Tensor:

@@ -17,12 +17,11 @@ from safetensors.torch import save_file
 from sklearn.base import clone
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
-from torch.nn import functional
 
 from oodbench.detectors.base import Detector, DetectorError, FitDivergedError, Monitor, check_images
 from oodbench.detectors.components.autoencoder import Autoencoder
 from oodbench.detectors.components.seeding import seeded
-from oodbench.detectors.components.training import bfloat16_pays, in_batches
+from oodbench.detectors.components.training import bfloat16_pays, full_batches, in_batches
 
 
 @dataclass(frozen=True)
@@ -69,8 +68,7 @@ def can_train_together(detector: Detector | type[Detector]) -> bool:
     """Return whether `train_together` takes detectors of a class.
 
     It takes autoencoders whose ``fit`` is that of `Autoencoder`: what they minimise depends on weights, images and
-    noise alone. It takes no network with batch normalisation, whose statistics a padded batch would change, and no
-    method whose ``fit`` prepares something for its objective (the centre of deepsvdd, the channels' means of geotrans).
+    noise alone. It takes no method whose ``fit`` prepares something for its objective.
 
     Parameters
     ----------
@@ -91,9 +89,9 @@ def train_together(
     """Train the networks of K detectors, each on images of its own, as one batched model.
 
     Each starts from the weights, and goes through its images in the order, that ``fit`` would take for its seed. All
-    make as many steps as the one that needs most: the others go on into further epochs, of which the last may be cut
-    short. So a detector whose steps are as many as alone, and whose objective draws no noise, ends at the weights that
-    ``fit`` would find, up to rounding. Noise comes from one source for all; it is another draw than in ``fit``.
+    make as many steps, of full batches, as the one that needs most: the others go on into further epochs, of which the
+    last may be cut short. So a detector whose steps are as many as alone, and whose objective draws no noise, ends at
+    the weights that ``fit`` would find, up to rounding. Noise comes from one source for all; it is another draw than in ``fit``.
 
     The detectors themselves are left as they are; see `adopt`.
 
@@ -174,7 +172,7 @@ class _Objective(nn.Module):
 
     def __init__(self, model: Autoencoder) -> None:
         super().__init__()
-        self.network = model.network_.train()
+        self.network = model.network_
         self.objective = model._objective
 
     def forward(self, images: Tensor, noise: torch.Generator | None) -> dict[str, Tensor]:
@@ -190,48 +188,62 @@ class _Stack:
         The first, for what all have in common.
     weights : dict of str to Tensor
         For each parameter of the network those of all detectors, (K, ...).
+    statistics : dict of str to Tensor
+        The same for each buffer, such as the running means of batch normalisation.
     """
 
     def __init__(self, models: Sequence[Autoencoder]) -> None:
         self.model = models[0]
         self._objective = _Objective(self.model)
-        every = [dict(_Objective(model).named_parameters()) for model in models]
-        if every[0].keys() != self._objective.state_dict().keys():
+        every = [_Objective(model) for model in models]
+        parameters, buffers = (
+            [dict(named(objective)) for objective in every]
+            for named in (nn.Module.named_parameters, nn.Module.named_buffers)
+        )
+        if parameters[0].keys() | buffers[0].keys() != self._objective.state_dict().keys():
             raise DetectorError(
-                f"The network of {type(self.model).__name__} has buffers or shared weights, and cannot be trained as "
-                "one of many."
+                f"The network of {type(self.model).__name__} has shared weights or buffers that are not stored, and "
+                "cannot be trained as one of many."
             )
-        self.weights = {
-            name: torch.stack([weights[name].detach() for weights in every]).requires_grad_() for name in every[0]
-        }
+        self.weights = {name: value.requires_grad_() for name, value in _stacked(parameters).items()}
+        self.statistics = _stacked(buffers)
 
     def measures(self, images: Tensor, noise: torch.Generator) -> dict[str, Tensor]:
         """Return each detector's measures of its own images (K, n, C, H, W), each (K, n)."""
 
-        def of_one(weights: dict[str, Tensor], images: Tensor) -> Any:
-            return functional_call(self._objective, weights, (images, noise))
+        def of_one(weights: dict[str, Tensor], statistics: dict[str, Tensor], images: Tensor) -> Any:
+            return functional_call(self._objective, {**weights, **statistics}, (images, noise))
 
-        measures: dict[str, Tensor] = vmap(of_one, randomness="different")(self.weights, images)
-        return measures
+        self._objective.train()
+        found: dict[str, Tensor] = vmap(of_one, randomness="different")(self.weights, self.statistics, images)
+        return found
 
     def held_out_measures(self, which: int, images: Tensor) -> list[float]:
         """Return the means of one detector's measures of held-out images (M, C, H, W), without noise."""
-        weights = {name: stacked[which] for name, stacked in self.weights.items()}
+        state = {name: stacked[which] for name, stacked in self._state().items()}
 
         def of_batch(batch: Tensor) -> Tensor:
-            return torch.stack(list(functional_call(self._objective, weights, (batch, None)).values()))
+            return torch.stack(list(functional_call(self._objective, state, (batch, None)).values()))
 
+        self._objective.eval()
         means: list[float] = in_batches(of_batch, images, torch.device(self.model.device)).mean(1).tolist()
         return means
 
     def unstack(self) -> list[dict[str, Tensor]]:
-        """Return each detector's weights as its network names them, on the CPU."""
-        stacked = {name.removeprefix("network."): weights.detach().cpu() for name, weights in self.weights.items()}
+        """Return each detector's weights and statistics as its network names them, on the CPU."""
+        stacked = {name.removeprefix("network."): value.detach().cpu() for name, value in self._state().items()}
         count = len(next(iter(stacked.values())))
         return [
-            {name: weights[which].clone(memory_format=torch.contiguous_format) for name, weights in stacked.items()}
+            {name: values[which].clone(memory_format=torch.contiguous_format) for name, values in stacked.items()}
             for which in range(count)
         ]
+
+    def _state(self) -> dict[str, Tensor]:
+        return {**self.weights, **self.statistics}
+
+
+def _stacked(every: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    return {name: torch.stack([own[name].detach() for own in every]) for name in every[0]}
 
 
 def _check(detectors: Sequence[Autoencoder], images: Sequence[Tensor], monitors: Sequence[Monitor]) -> None:
@@ -252,6 +264,8 @@ def _check(detectors: Sequence[Autoencoder], images: Sequence[Tensor], monitors:
         if unlike:
             raise DetectorError(f"Detectors that train together differ in their seed alone, not in {unlike}.")
         check_images(own)
+        if len(own) < detector.hyperparameters(tuple(own.shape[1:]))["batch_size"]:  # type: ignore[arg-type]
+            raise DetectorError("Detectors that train together have at least a batch of images each.")
         if own.shape[1:] != images[0].shape[1:]:
             raise DetectorError(
                 f"Detectors that train together have images of one shape, not {tuple(images[0].shape[1:])} and "
@@ -269,18 +283,16 @@ def _minimise(
 ) -> list[list[dict[str, float]]]:
     """Train as `components.training.train` does, all at once; return each detector's history."""
     settings, device = stack.model.settings_, torch.device(stack.model.device)
-    lengths = [math.ceil(len(own) / settings["batch_size"]) for own in images]
-    steps = max(length * _epochs(stack.model, length) for length in lengths)
+    lengths = [full_batches(len(own), settings["batch_size"]) for own in images]
+    steps = max(length * stack.model._epochs(len(own)) for length, own in zip(lengths, images, strict=True))
     record = _Record(stack, monitors, lengths, steps)
     if steps == 0:
         return record.histories
     batches = zip(images, generators, strict=True)
     orders = [_order(len(own), settings["batch_size"], steps, generator) for own, generator in batches]
-    order = torch.stack(orders, dim=1)
-    real = (order >= 0).float()
-    share = real / real.sum(2, keepdim=True)
     first = torch.tensor([0, *(len(own) for own in images[:-1])], device=device).cumsum(0)
-    chosen, pool = order.clamp_min(0) + first.unsqueeze(1), torch.cat(list(images)).to(device)
+    chosen = torch.stack(orders, dim=1) + first.unsqueeze(1)
+    pool = torch.cat(list(images)).to(device)
     # Adam works number by number, so that one of stacked weights is one for each detector
     optimizer = torch.optim.Adam(stack.weights.values(), lr=settings["learning_rate"], fused=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, settings["learning_rate"], total_steps=steps)
@@ -289,11 +301,11 @@ def _minimise(
         with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
             measures = stack.measures(pool[chosen[step]], generators[0])
         # a detector's weights enter its own mean only: the gradient of the sum holds that of each
-        (measures["loss"] * share[step]).sum().backward()
+        measures["loss"].mean(1).sum().backward()
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         schedule.step()
-        record.add(measures, real[step])
+        record.add(measures)
     return record.histories
 
 
@@ -309,18 +321,20 @@ class _Record:
             for step in {*range(length, steps + 1, length), steps}:
                 self._ends[step].append(which)
         self._step = 0
+        self._begun = [0] * len(monitors)
         self._totals = torch.zeros(())
 
-    def add(self, measures: Mapping[str, Tensor], real: Tensor) -> None:
-        """Count in a step: measures of images, each (K, n), and which images are no padding, 1 or 0 (K, n)."""
+    def add(self, measures: Mapping[str, Tensor]) -> None:
+        """Count in a step: measures of images, each (K, n)."""
         self._step += 1
-        counted = torch.stack([real, *(measure.detach() * real for measure in measures.values())])
+        means = torch.stack([measure.detach().mean(1) for measure in measures.values()])
         # nothing is fetched from the device before an epoch ends
-        self._totals = self._totals.to(counted.device) + counted.sum(2)
+        self._totals = self._totals.to(means.device) + means
         for which in self._ends[self._step]:
-            count, *sums = self._totals[:, which].tolist()
+            steps, self._begun[which] = self._step - self._begun[which], self._step
+            sums = self._totals[:, which].tolist()
             self._totals[:, which] = 0
-            self._end_epoch(which, {key: total / count for key, total in zip(measures, sums, strict=True)})
+            self._end_epoch(which, {key: total / steps for key, total in zip(measures, sums, strict=True)})
 
     def _end_epoch(self, which: int, means: dict[str, float]) -> None:
         history, monitor = self.histories[which], self._monitors[which]
@@ -335,19 +349,11 @@ class _Record:
         monitor.report(len(history), self._epochs[which], means)
 
 
-def _epochs(model: Autoencoder, length: int) -> int:
-    """Return the epochs that a detector trains for by itself, of `length` steps each."""
-    epochs: int = model.settings_["epochs"]
-    if model.epochs is None:
-        epochs = max(epochs, math.ceil(model.settings_["min_steps"] / length))
-    return epochs
-
-
 def _order(count: int, batch_size: int, steps: int, generator: torch.Generator) -> Tensor:
-    """Draw which of `count` images each step takes, (steps, batch_size); -1 where a batch is short."""
-    length = math.ceil(count / batch_size)
+    """Draw which of `count` images each step takes, (steps, batch_size)."""
+    length = full_batches(count, batch_size)
     epochs = [
-        torch.randperm(count, generator=generator, device=generator.device) for _ in range(math.ceil(steps / length))
+        torch.randperm(count, generator=generator, device=generator.device)[: length * batch_size]
+        for _ in range(math.ceil(steps / length))
     ]
-    padded = functional.pad(torch.stack(epochs), (0, length * batch_size - count), value=-1)
-    return padded.view(-1, batch_size)[:steps]
+    return torch.cat(epochs).view(-1, batch_size)[:steps]

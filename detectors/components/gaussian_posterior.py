@@ -8,13 +8,28 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-Prior = Literal["mixture", "normal"]
-"""What samples are decoded from: a mixture fitted to the training images' latents, or N(0, I)."""
+Prior = Literal["normal", "mixture"]
+"""What samples are decoded from: N(0, I), or a mixture fitted to the training images' latents."""
 
-SEARCH: Mapping[str, Sequence[Any]] = {"kl_weight": (0.03, 0.1, 0.3, 1.0, 3.0)}
+SEARCH: Mapping[str, Sequence[Any]] = {"variance": (0.01, 0.02, 0.05, 0.1)}
 """See `Detector.SEARCH`."""
-ABLATIONS: Mapping[str, Mapping[str, Any]] = {"KL divergence": {"kl_weight": 0.0}}
-"""See `Detector.ABLATIONS`."""
+
+
+def split(encoding: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the posterior's parameters that an encoder gives.
+
+    Parameters
+    ----------
+    encoding : Tensor
+        (N, 2F, h, w), the channels of μ before those of log σ².
+
+    Returns
+    -------
+    mean, log_variance : Tensor
+        float32 (N, F·h·w), μ and log σ².
+    """
+    mean, log_variance = encoding.float().chunk(2, dim=1)
+    return mean.flatten(1), log_variance.flatten(1)
 
 
 def draw(mean: Tensor, log_variance: Tensor, noise: torch.Generator | None) -> Tensor:

@@ -13,11 +13,11 @@ from torch.nn import functional
 SEARCH: Mapping[str, Sequence[Any]] = {
     "memory_size": (50, 100, 200, 500),
     "shrinkage": (1.0, 2.0, 3.0),
-    "temperature": (0.1, 0.3, 1.0),
-    "entropy_weight": (2e-4, 2e-3, 2e-2),
+    "temperature": (0.05, 0.1, 0.3, 1.0),
 }
 """See `Detector.SEARCH`."""
 ABLATIONS: Mapping[str, Mapping[str, Any]] = {
+    "memory": {"memory": False},
     "entropy of the addressing": {"entropy_weight": 0.0},
     "shrinkage of the addressing": {"shrinkage": 0.0},
     "sharp attention": {"temperature": 1.0},

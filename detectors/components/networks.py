@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Literal
 
-from torch import Tensor, nn
+from torch import nn
 
 from oodbench.detectors.base import Shape
 
@@ -33,57 +34,45 @@ def pyramid(shape: Shape, levels: int) -> list[tuple[int, int]]:
     return sizes
 
 
-SLOPE = 0.2
-"""Slope of the leaky rectifiers for negative values."""
-
-
-def initialise(network: nn.Module) -> None:
-    """Draw weights so that signals keep their size from layer to layer (He et al., ICCV 2015).
-
-    With torch's own initial weights they shrink, and training starts on a plateau: on MNIST and CIFAR-10 eight epochs
-    then reach a higher loss.
-
-    Parameters
-    ----------
-    network : Module
-        Whose convolutions and linear layers are changed in place.
-    """
-    for layer in network.modules():
-        if not isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
-            continue
-        inputs = layer.in_features if isinstance(layer, nn.Linear) else layer.in_channels * layer.weight[0, 0].numel()
-        if isinstance(layer, nn.ConvTranspose2d):  # each pixel gets only some of the kernel
-            inputs = inputs // math.prod(layer.stride)
-        gain = 1.0 if isinstance(layer, nn.Linear) else nn.init.calculate_gain("leaky_relu", SLOPE)
-        nn.init.normal_(layer.weight, std=gain / math.sqrt(inputs))
-        if layer.bias is not None:
-            nn.init.zeros_(layer.bias)
+Encoding = Literal["map", "vector"]
+"""What an encoder ends in: one more convolution of stride 2, or one as large as the map, which leaves one position."""
 
 
 class Encoder(nn.Sequential):
-    """Strided convolutions and one linear layer: images (N, C, H, W) to features (N, F).
+    """Convolutions only: images (N, C, H, W) to an encoding (N, F, h, w).
+
+    All but the last are followed by batch normalisation and a rectifier.
 
     Parameters
     ----------
     shape : tuple of int
         (C, H, W) of the images.
     channels : sequence of int
-        Channels of each convolution; each halves the image.
+        Channels of the strided convolutions; each halves the image.
     features : int
-        F, the length of the feature vector.
+        F, the channels of the convolution that makes the encoding.
+    encoding : {"map", "vector"}
+        See `Encoding`.
     """
 
-    def __init__(self, shape: Shape, channels: Sequence[int], features: int) -> None:
-        height, width = pyramid(shape, len(channels))[-1]
+    def __init__(self, shape: Shape, channels: Sequence[int], features: int, encoding: Encoding) -> None:
         layers: list[nn.Module] = []
         for inputs, outputs in pairwise((shape[0], *channels)):
-            layers += [nn.Conv2d(inputs, outputs, 3, stride=2, padding=1), nn.LeakyReLU(SLOPE, inplace=True)]
-        super().__init__(*layers, nn.Flatten(), nn.Linear(channels[-1] * height * width, features))
-        initialise(self)
+            convolution = nn.Conv2d(inputs, outputs, 3, stride=2, padding=1)
+            layers += [convolution, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)]
+        last = (shape[0], *channels)[-1]
+        if encoding == "map":
+            layers.append(nn.Conv2d(last, features, 3, stride=2, padding=1))
+        else:
+            layers.append(nn.Conv2d(last, features, pyramid(shape, len(channels))[-1]))
+        super().__init__(*layers)
 
 
-class Decoder(nn.Module):
-    """The encoder's mirror image: latent vectors (N, L) to logits of pixels (N, C, H, W).
+class Decoder(nn.Sequential):
+    """The encoder's mirror image: encodings (N, F, h, w) to the logits of pixels (N, C, H, W).
+
+    All convolutions but the last are followed by batch normalisation and a rectifier, and so is not the one that
+    expands a vector: from the encoder's last map to the decoder's first one, the way through a vector is linear.
 
     Parameters
     ----------
@@ -91,40 +80,35 @@ class Decoder(nn.Module):
         (C, H, W) of the images.
     channels : sequence of int
         The encoder's channels; they are walked backwards.
-    latent_size : int
-        L.
+    features : int
+        F.
+    encoding : {"map", "vector"}
+        See `Encoding`.
     """
 
-    def __init__(self, shape: Shape, channels: Sequence[int], latent_size: int) -> None:
-        super().__init__()
-        sizes = pyramid(shape, len(channels))[::-1]
-        self.seed_shape = (channels[-1], *sizes[0])
-        self.expand = nn.Linear(latent_size, channels[-1] * sizes[0][0] * sizes[0][1])
+    def __init__(self, shape: Shape, channels: Sequence[int], features: int, encoding: Encoding) -> None:
+        sizes = pyramid(shape, len(channels) + 1)[::-1]
+        widths = (features, *channels[::-1], shape[0])
         layers: list[nn.Module] = []
-        for (inputs, outputs), (small, large) in zip(
-            pairwise((*channels[::-1], shape[0])), pairwise(sizes), strict=True
-        ):
+        for (inputs, outputs), (small, large) in zip(pairwise(widths), pairwise(sizes), strict=True):
+            if encoding == "vector" and not layers:
+                layers.append(nn.ConvTranspose2d(inputs, outputs, large))
+                continue
             # a transposed convolution of stride 2 gives 2s - 1 pixels, and one more where the size was even
             padding = (large[0] - 2 * small[0] + 1, large[1] - 2 * small[1] + 1)
             layers += [
-                nn.LeakyReLU(SLOPE, inplace=True),
                 nn.ConvTranspose2d(inputs, outputs, 3, stride=2, padding=1, output_padding=padding),
+                nn.BatchNorm2d(outputs),
+                nn.ReLU(inplace=True),
             ]
-        self.layers = nn.Sequential(*layers)
-        initialise(self)
+        super().__init__(*layers[:-2])  # the last convolution gives the pixels themselves
 
-    def forward(self, latents: Tensor) -> Tensor:
-        """Return the logits of the pixels that latents are decoded to.
 
-        Parameters
-        ----------
-        latents : Tensor
-            (N, L).
+def encoding_shape(shape: Shape, channels: Sequence[int], features: int, encoding: Encoding) -> Shape:
+    """Return (F, h, w) of the encoding; see `Encoder`."""
+    return (features, *(pyramid(shape, len(channels) + 1)[-1] if encoding == "map" else (1, 1)))
 
-        Returns
-        -------
-        Tensor
-            (N, C, H, W); their sigmoid is the image.
-        """
-        logits: Tensor = self.layers(self.expand(latents).unflatten(1, self.seed_shape))
-        return logits
+
+def flat_size(shape: Shape) -> int:
+    """Return the number of values of one image or encoding of a shape."""
+    return math.prod(shape)

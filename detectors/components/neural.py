@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from oodbench.detectors.base import Detector, Monitor, Shape
 from oodbench.detectors.components.defaults import Defaults, filled_in
-from oodbench.detectors.components.training import bfloat16_pays, in_batches, train
+from oodbench.detectors.components.training import bfloat16_pays, full_batches, in_batches, train
 
 
 class Neural(Detector):
@@ -68,17 +68,21 @@ class Neural(Detector):
         changed.settings_ = changed.hyperparameters(self.shape_)
         return changed
 
+    def _epochs(self, count: int) -> int:
+        """Return how often `count` training images are passed over."""
+        epochs: int = self.settings_["epochs"]
+        if self.epochs is not None:
+            return epochs
+        return max(epochs, math.ceil(self.settings_["min_steps"] / full_batches(count, self.settings_["batch_size"])))
+
     def _train(self, images: Tensor, generator: torch.Generator, monitor: Monitor | None) -> None:
         """Minimise the objective on training images (N, C, H, W)."""
         settings = self.settings_
-        epochs = settings["epochs"]
-        if self.epochs is None:
-            epochs = max(epochs, math.ceil(settings["min_steps"] / math.ceil(len(images) / settings["batch_size"])))
         train(
             self.network_,
             self._objective,
             images.to(self.device, memory_format=torch.channels_last),
-            epochs=epochs,
+            epochs=self._epochs(len(images)),
             batch_size=settings["batch_size"],
             learning_rate=settings["learning_rate"],
             bfloat16=settings["bfloat16"] and bfloat16_pays(self.device),

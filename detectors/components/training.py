@@ -36,6 +36,10 @@ def train(
 ) -> None:
     """Minimise an objective with Adam and a one-cycle schedule (Smith & Topin 2018).
 
+    Every step has a full batch, so that the statistics of batch normalisation are as good in each: what is left over
+    at the end of an epoch is drawn again in the next. A batch is never larger than the training set, of which there are
+    two copies if it is a single image.
+
     Parameters
     ----------
     network : Module
@@ -65,14 +69,17 @@ def train(
     if epochs == 0:
         return
     device = images.device.type
-    batches = math.ceil(len(images) / batch_size)
+    if len(images) == 1:  # which batch normalisation cannot train on
+        images = images.repeat(2, 1, 1, 1)
+    batch_size = min(batch_size, len(images))
+    batches = full_batches(len(images), batch_size)
     optimizer = torch.optim.Adam(network.parameters(), lr=learning_rate, fused=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=epochs * batches)
     for epoch in range(1, epochs + 1):
         network.train()
         totals: dict[str, Tensor] = {}
         order = torch.randperm(len(images), generator=generator, device=images.device)
-        for chosen in order.split(batch_size):
+        for chosen in order[: batches * batch_size].split(batch_size):
             with torch.autocast(device, torch.bfloat16, enabled=bfloat16):
                 measures = objective(images[chosen], generator)
             measures["loss"].mean().backward()
@@ -80,18 +87,24 @@ def train(
             optimizer.zero_grad(set_to_none=True)
             schedule.step()
             totals = {key: value.detach().sum() + totals.get(key, 0) for key, value in measures.items()}
-        means = {key: total.item() / len(images) for key, total in totals.items()}
+        means = {key: total.item() / (batches * batch_size) for key, total in totals.items()}
         if not math.isfinite(means["loss"]):
             raise FitDivergedError(
                 f"The loss was {means['loss']} after epoch {epoch} of {epochs}: training diverged. Try a smaller "
                 f"learning_rate than {learning_rate:g}."
             )
         if monitor.validation is not None:
+            network.eval()  # held-out images must not enter the statistics of batch normalisation
             held_out = in_batches(
                 lambda batch: torch.stack(list(objective(batch, None).values())), monitor.validation, images.device
             )
             means |= {f"validation_{key}": value for key, value in zip(totals, held_out.mean(1).tolist(), strict=True)}
         monitor.report(epoch, epochs, means)
+
+
+def full_batches(count: int, batch_size: int) -> int:
+    """Return how many batches an epoch of `count` images has; at least one, of all images."""
+    return max(1, count // batch_size)
 
 
 @torch.inference_mode()
