@@ -1,8 +1,8 @@
 """``bench tune``: hyperparameters chosen on training images alone.
 
 A candidate is judged by the AUROC of held-out normal training images against training images of the other classes, as
-a mean over all classes or those that are named: one setting for all of them. The test part is never read. Optuna (Akiba et al., KDD 2019)
-proposes candidates, of the values that a detector names in `Detector.SEARCH`, and keeps the study.
+a mean over all classes or those that are named: one setting for all of them. The test part is never read. Optuna (Akiba
+et al., KDD 2019) proposes candidates, of the values that a detector names in `Detector.SEARCH`, and keeps the study.
 """
 
 from __future__ import annotations

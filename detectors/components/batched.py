@@ -91,7 +91,8 @@ def train_together(
     Each starts from the weights, and goes through its images in the order, that ``fit`` would take for its seed. All
     make as many steps, of full batches, as the one that needs most: the others go on into further epochs, of which the
     last may be cut short. So a detector whose steps are as many as alone, and whose objective draws no noise, ends at
-    the weights that ``fit`` would find, up to rounding. Noise comes from one source for all; it is another draw than in ``fit``.
+    the weights that ``fit`` would find, up to rounding. Noise comes from one source for all; it is another draw than in
+    ``fit``.
 
     The detectors themselves are left as they are; see `adopt`.
 

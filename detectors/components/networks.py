@@ -58,7 +58,7 @@ class Encoder(nn.Sequential):
     def __init__(self, shape: Shape, channels: Sequence[int], features: int, encoding: Encoding) -> None:
         layers: list[nn.Module] = []
         for inputs, outputs in pairwise((shape[0], *channels)):
-            convolution = nn.Conv2d(inputs, outputs, 3, stride=2, padding=1)
+            convolution = nn.Conv2d(inputs, outputs, 3, stride=2, padding=1, bias=False)
             layers += [convolution, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)]
         last = (shape[0], *channels)[-1]
         if encoding == "map":
@@ -96,12 +96,13 @@ class Decoder(nn.Sequential):
                 continue
             # a transposed convolution of stride 2 gives 2s - 1 pixels, and one more where the size was even
             padding = (large[0] - 2 * small[0] + 1, large[1] - 2 * small[1] + 1)
-            layers += [
-                nn.ConvTranspose2d(inputs, outputs, 3, stride=2, padding=1, output_padding=padding),
-                nn.BatchNorm2d(outputs),
-                nn.ReLU(inplace=True),
-            ]
-        super().__init__(*layers[:-2])  # the last convolution gives the pixels themselves
+            last = large == shape[1:]  # it gives the pixels themselves
+            layers.append(
+                nn.ConvTranspose2d(inputs, outputs, 3, stride=2, padding=1, output_padding=padding, bias=last)
+            )
+            if not last:
+                layers += [nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)]
+        super().__init__(*layers)
 
 
 def encoding_shape(shape: Shape, channels: Sequence[int], features: int, encoding: Encoding) -> Shape:
