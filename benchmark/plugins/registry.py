@@ -255,7 +255,7 @@ class Registry(Generic[Base]):
                 try:
                     made = None if missing else self[name]
                 except Exception as error:  # a plugin may raise anything; the others go on
-                    broken = Broken(f"{family.source}, {name}", str(error))
+                    broken = Broken(f"{name}, {family.source}", str(error))
                     self.broken += [] if broken in self.broken else [broken]
                 else:
                     yield name, made, family
@@ -269,8 +269,8 @@ class Registry(Generic[Base]):
                 return UsageError(
                     f"There is no {self.kind} {name!r}, and {broken.source} cannot be used: {broken.cause}"
                 )
-        families = [f"{family}:…" for family in self.families()]
-        return unknown(self.kind, name, [*self.names(), *self.members(), *families])
+        on_demand = [f"{family}:…" for family in self.families()]
+        return unknown(self.kind, name, [*self.names(), *self.members(), *on_demand])
 
     def _make(self, family: Family[Base], argument: str) -> type[Base]:
         name = f"{family.name}:{argument}"

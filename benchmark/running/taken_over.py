@@ -3,30 +3,32 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from pathlib import Path
 
 from oodbench.benchmark.evaluation.metrics import detection_metrics
 from oodbench.benchmark.plugins import Plugins
 from oodbench.benchmark.results.identity import identity_of
 from oodbench.benchmark.results.result import TrialResult
 from oodbench.benchmark.results.run_files import read_scores
-from oodbench.benchmark.running.job import Job
+from oodbench.benchmark.results.store import Store
 from oodbench.benchmark.trials import Trial
-from oodbench.detectors.base import Detector
 from oodbench.detectors.components.wrapper import Wrapper
 
 
-def take_over(job: Job, detector: Detector, plugins: Plugins, device: str) -> float:
+def take_over(detector: Wrapper, trial: Trial, store: Store, plugins: Plugins, device: str) -> float:
     """Let a wrapper take over the model of the trial of the detector underneath, if that is stored and of today's code.
 
     If another process is at that trial, this waits until it is done. It never waits for this one: a trial holds its own
-    lock, and asks for that of what it is built on. Nothing is taken over where the fit is to be traced.
+    lock, and asks for that of what it is built on. The figures are those of a fit of its own.
 
     Parameters
     ----------
-    job : Job
-        The trial.
-    detector : Detector
-        Its detector, before it is fitted; any other than a wrapper is left alone.
+    detector : Wrapper
+        Not fitted yet.
+    trial : Trial
+        Its trial.
+    store : Store
+        Where results and run folders lie.
     plugins : Plugins
         Where detectors and datasets are found.
     device : str
@@ -37,12 +39,10 @@ def take_over(job: Job, detector: Detector, plugins: Plugins, device: str) -> fl
     float
         Seconds that the fit of what was taken over took; 0 where nothing was.
     """
-    if not isinstance(detector, Wrapper) or job.options.trace:
-        return 0.0
-    trial = trial_underneath(job.trial, detector)
-    with job.store.lock(str(trial.path)):
-        result, folder = job.store.read(trial), job.store.run_folder(trial)
-        if result is None or not _is_current(result, plugins) or not _is_of(job, result):
+    trial = trial_underneath(trial, detector)
+    with store.lock(str(trial.path)):
+        result, folder = store.read(trial), store.run_folder(trial)
+        if result is None or not _is_current(result, plugins) or not _is_of(folder, result):
             return 0.0
         with suppress(Exception):  # a damaged model, of whatever kind: then it is trained anew
             detector.take_over(detector.wrapped.load(folder, device=device))
@@ -62,7 +62,7 @@ def _is_current(result: TrialResult, plugins: Plugins) -> bool:
     return result.status == "done" and identity_of(result.trial, plugins).matches(result)
 
 
-def _is_of(job: Job, result: TrialResult) -> bool:
-    """Return whether the run folder is that of a result, and not of an earlier one, as results may come by git."""
-    scores = read_scores(job.store.run_folder(result.trial))
+def _is_of(folder: Path, result: TrialResult) -> bool:
+    """Return whether a run folder is that of a result, and not of an earlier one, as results may come by git."""
+    scores = read_scores(folder)
     return scores is not None and detection_metrics(scores.score, scores.is_ood)["auroc"] == result.auroc

@@ -34,6 +34,7 @@ from oodbench.datasets.components.split import Split, as_float
 from oodbench.detectors.base import Detector, DetectorError, Monitor, can_sample
 from oodbench.detectors.components.autoencoder import Autoencoder
 from oodbench.detectors.components.batched import Trained, adopt, train_together
+from oodbench.detectors.components.wrapper import Wrapper
 
 Report = Callable[[int, int, int], None]
 """Takes a job's number, how many steps it has made, and of how many."""
@@ -118,7 +119,9 @@ def _run(job: Job, report: Report) -> TrialResult:
     trained = _trained(job, plugins, device, report)
     if trained is not None:
         adopt(cast(Autoencoder, detector), trained)
-    seconds = take_over(job, detector, plugins, device) if trained is None else trained.seconds
+    seconds = 0.0 if trained is None else trained.seconds
+    if isinstance(detector, Wrapper) and not job.options.trace:  # a trace watches the whole fit
+        seconds += take_over(detector, trial, job.store, plugins, device)
     evaluation = evaluate(
         detector,
         split,

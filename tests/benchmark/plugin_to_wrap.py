@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -24,6 +25,7 @@ class MeanImage(Detector):
         if self.note:
             with Path(self.note).open("a", encoding="utf-8") as file:
                 file.write(f"{self.name}\n")
+            time.sleep(0.01)  # whose seconds can be seen
         for step in range(1, self.steps + 1):
             self.mean_ = images.mean(0) * step / self.steps
             if monitor is not None:

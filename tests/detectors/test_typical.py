@@ -43,8 +43,7 @@ def by_hand(base: Detector, *, with_points: bool) -> Array:
     """Return the score of NEW from the outputs of a fitted detector."""
     pixels = {"known": IMAGES.double().numpy(), "new": NEW.double().numpy()}
     x = {which: np.log(complexity(images)) for which, images in pixels.items()}
-    y = {which: np.log(base.error(torch.from_numpy(images).float()).double()) for which, images in pixels.items()}
-    y = {which: np.asarray(values) for which, values in y.items()}
+    y = {which: base.error(torch.from_numpy(images).float()).double().log().numpy() for which, images in pixels.items()}
     slope = np.cov(x["known"], y["known"], bias=True)[0, 1] / x["known"].var()
     residual = {which: y[which] - y["known"].mean() - slope * (x[which] - x["known"].mean()) for which in x}
     z = (x["new"] - x["known"].mean()) / x["known"].std()

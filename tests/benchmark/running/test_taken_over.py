@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
 
 from oodbench.benchmark.plugins import Plugins
 from oodbench.benchmark.results.store import Store
-from oodbench.benchmark.trials import Trial, plan
+from oodbench.benchmark.running.taken_over import take_over
+from oodbench.benchmark.trials import Trial, make_detector, plan
+from oodbench.detectors.components.wrapper import Wrapper
 from tests.benchmark.running.test_engine import run, scores, stored
 
 PLUGIN = Path(__file__).parents[1] / "plugin_to_wrap.py"
@@ -50,29 +54,28 @@ def test_figures_are_the_same_whether_shared_or_not(to_wrap: Plugins, tmp_path: 
     assert shared.fit_seconds >= stored(tmp_path / "shared", bare).fit_seconds
 
 
-@pytest.mark.parametrize("spoilt", ["fingerprint", "auroc", "model", "weights", "trace"])
-def test_what_is_not_current_or_not_whole_is_fitted_anew(to_wrap: Plugins, tmp_path: Path, spoilt: str) -> None:
-    note = tmp_path / "note"
-    bare, on_top = trials(note)
+def test_only_what_is_current_and_whole_is_taken_over(to_wrap: Plugins, tmp_path: Path) -> None:
+    bare, on_top = trials(tmp_path / "note")
     run([bare], to_wrap, tmp_path, jobs=1)
     store = Store.at(tmp_path)
-    if spoilt in ("fingerprint", "auroc"):
-        path = store.result_path(bare)
-        other = {"fingerprint": "0" * 12, "auroc": 0.25}[spoilt]
-        path.write_text(json.dumps({**json.loads(path.read_bytes()), spoilt: other}), encoding="utf-8")
-    elif spoilt == "model":
-        (store.run_folder(bare) / "model.json").unlink()
-    elif spoilt == "weights":
-        (store.run_folder(bare) / "model.safetensors").write_bytes(b"cut off")
-    assert run([on_top], to_wrap, tmp_path, jobs=1, trace=spoilt == "trace").failed == []
-    assert fits(note) == 2
-    if spoilt == "trace":
-        assert stored(tmp_path, on_top).oracle is not None
 
+    def seconds(trial: Trial = on_top) -> float:
+        return take_over(cast(Wrapper, make_detector(to_wrap, trial)), trial, store, to_wrap, "cpu")
 
-def test_two_processes_wait_for_one_fit_and_not_for_each_other(to_wrap: Plugins, tmp_path: Path) -> None:
-    bare, on_top = trials(tmp_path / "note")
-    assert run([on_top, bare], to_wrap, tmp_path, jobs=2).failed == []
+    result, folder = store.result_path(bare), store.run_folder(bare)
+    whole, weights = result.read_bytes(), (folder / "model.safetensors").read_bytes()
+    assert seconds() == stored(tmp_path, bare).fit_seconds > 0
+    assert seconds(replace(on_top, changes=bare.changes[:1])) == 0  # other hyperparameters
+    for key, value in (("fingerprint", "0" * 12), ("auroc", 0.25), ("status", "failed")):
+        result.write_text(json.dumps({**json.loads(whole), key: value, "error": "none"}), encoding="utf-8")
+        assert seconds() == 0
+    result.write_bytes(whole)
+    (folder / "model.safetensors").write_bytes(b"cut off")
+    assert seconds() == 0
+    (folder / "model.safetensors").write_bytes(weights)
+    assert seconds() > 0
+    shutil.rmtree(folder)
+    assert seconds() == 0
 
 
 def test_they_come_last(to_wrap: Plugins) -> None:
