@@ -56,6 +56,10 @@ class GMM(PrincipalComponents):
         outside = 0.5 * (self._residual(images) / noise + (pixels - count) * (2 * math.pi * noise).log())
         return (outside - inside).float()
 
+    def reconstruct(self, images: Tensor) -> Tensor:
+        """Return images (N, C, H, W) as their components have them; see `Detector.reconstruct`."""
+        return self._lift(self._project(images))
+
     def sample(self, n: int, *, generator: torch.Generator | None = None) -> Tensor:
         """Draw n images (n, C, H, W) from the mixture; see `Detector.sample`."""
         return self._lift(sample_mixture(self._mixture(), n, generator))
