@@ -70,7 +70,8 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]
     `fit` learns goes into attributes that end in an underscore. A detector sees images only: what it needs to know of
     the data it reads off their shape. The benchmark gives ``seed`` and ``device`` to a class that takes them.
 
-    A class needs `fit` and `score`. It can sample or reconstruct if it overrides `sample` or `reconstruct`.
+    A class needs `fit` and `score`. It can sample or reconstruct if it overrides `sample` or `reconstruct`; it offers an
+    error or a representation, on which other scores can be built, if it overrides `error` or `represent`.
 
     `save` writes fitted attributes that are tensors or plain values (numbers, strings, and tuples or lists of them;
     lists are read back as tuples). The weights of torch modules are saved, too, if the class defines `build`, which
@@ -89,6 +90,8 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]
         Hyperparameters that have no part in training: `rescored` changes them in a fitted detector.
     EXPECTED_FAILURES : mapping of str to str
         Checks of ``bench check`` that the method cannot pass, and why; they are reported as expected.
+    EXTRA_DATA : str
+        Images beyond the training images that the method has seen, such as "ImageNet"; empty for none.
     """
 
     name: ClassVar[str] = ""
@@ -96,6 +99,7 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]
     ABLATIONS: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     SCORE_ONLY: ClassVar[frozenset[str]] = frozenset()
     EXPECTED_FAILURES: ClassVar[Mapping[str, str]] = {}
+    EXTRA_DATA: ClassVar[str] = ""
 
     shape_: tuple[int, ...]
     """(C, H, W) of the training images; `fit` stores it where it is needed."""
@@ -191,6 +195,46 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]
             The method does not reconstruct.
         """
         raise DetectorError(f"{self.name or type(self).__name__} does not reconstruct images.")
+
+    def error(self, images: Tensor) -> Tensor:
+        """Return how badly the model reproduces images, or how far they are from what it knows.
+
+        Parameters
+        ----------
+        images : Tensor
+            float32 (N, C, H, W) in [0, 1].
+
+        Returns
+        -------
+        Tensor
+            float32 (N,), not negative; higher is worse.
+
+        Raises
+        ------
+        DetectorError
+            The method offers no error.
+        """
+        raise DetectorError(f"{self.name or type(self).__name__} offers no error.")
+
+    def represent(self, images: Tensor) -> Tensor:
+        """Return what the model makes of images: latents, projections or features.
+
+        Parameters
+        ----------
+        images : Tensor
+            float32 (N, C, H, W) in [0, 1].
+
+        Returns
+        -------
+        Tensor
+            float32 (N, L).
+
+        Raises
+        ------
+        DetectorError
+            The method offers no representation.
+        """
+        raise DetectorError(f"{self.name or type(self).__name__} offers no representation.")
 
     def build(self, shape: Shape) -> None:
         """Create the untrained torch modules and assign them to attributes that end in an underscore.
@@ -432,6 +476,16 @@ def can_reconstruct(detector: type[Detector]) -> bool:
     return detector.reconstruct is not Detector.reconstruct
 
 
+def can_measure_error(detector: type[Detector]) -> bool:
+    """Return whether a class offers an error."""
+    return detector.error is not Detector.error
+
+
+def can_represent(detector: type[Detector]) -> bool:
+    """Return whether a class offers a representation."""
+    return detector.represent is not Detector.represent
+
+
 def parameter_types(detector: type[Detector]) -> dict[str, Any]:
     """Return what values a detector's hyperparameters take.
 
@@ -480,13 +534,20 @@ def register(name: str) -> Callable[[DetectorClass], DetectorClass]:
     return mark
 
 
-def register_family(name: str) -> Callable[[Family], Family]:
+def register_family(
+    name: str, *, members: Sequence[str] = (), missing: Callable[[], str | None] | None = None
+) -> Callable[[Family], Family]:
     """Name a function that makes detector classes on demand: users type ``name:argument``.
 
     Parameters
     ----------
     name : str
         Lower-case letters, digits and hyphens.
+    members : sequence of str
+        Arguments that ``bench run --all`` runs and ``bench list`` shows. Of a built-in family they are written out here,
+        as literals, for they are read without importing it.
+    missing : callable, optional
+        Returns a sentence that says why the members cannot run here, or None if they can.
 
     Returns
     -------
@@ -496,6 +557,7 @@ def register_family(name: str) -> Callable[[Family], Family]:
 
     def mark(family: Family) -> Family:
         family.detector_family = name  # type: ignore[attr-defined]
+        family.members, family.missing = tuple(members), missing  # type: ignore[attr-defined]
         return family
 
     return mark
