@@ -364,8 +364,8 @@ def load_model(folder: str | Path, *, detector: Detectors | None = None) -> Dete
     Examples
     --------
     >>> import oodbench as ob
-    >>> done = ob.run("ppca", "digits", classes=[3], out="my-run", progress=False)
-    >>> model = ob.load_model("my-run/runs/digits/ppca/class-3_seed-0")
+    >>> done = ob.run("gmm", "digits", classes=[3], out="my-run", progress=False)
+    >>> model = ob.load_model("my-run/runs/digits/gmm/class-3_seed-0")
     >>> model.sample(16).shape
     torch.Size([16, 1, 8, 8])
     """
