@@ -30,8 +30,8 @@ def published_figures(dataset: str) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row a method and source, best mean first: `ROW`, a column for each class with figures, and ``mean``. AUROC in
-        [0, 1]; NaN where the source gives none. ``detector`` is ours of the same method, or empty; ``source`` is the
+        One row a method and source, best mean first: `ROW`, a column for each class with figures, and ``mean``. AUROC
+        in [0, 1]; NaN where the source gives none. ``detector`` is ours of the same method, or empty; ``source`` is the
         paper, and where its figures were read if not there.
     """
     figures = pd.read_csv(PUBLISHED, dtype={"class": str}, keep_default_na=False)
