@@ -12,11 +12,9 @@ from oodbench.datasets.components.protocols import DEFAULT_PROTOCOL, MemAE
 
 PUBLISHED = Path(__file__).with_name("published.csv")
 MEAN = "mean"
-ROW = ["method", "detector", "dataset", "protocol", "paper", "table"]
-ABOUT = (*ROW, "certainty", MEAN)
+ROW = ["method", "detector", "dataset", "protocol", "source"]
+ABOUT = (*ROW, MEAN)
 """Columns that are no classes."""
-PLAIN = "@plain_score=true"
-"""Ends the label of one of ours that scores as in its paper."""
 OUR_NAMES = {"whole test part": DEFAULT_PROTOCOL, "2/3 train, 30 % OOD": MemAE.name}
 """Of the protocols in the file."""
 
@@ -32,15 +30,14 @@ def published_figures(dataset: str) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row a method and paper, best mean first: `ROW`, ``certainty`` (whether the figures were read in the paper or
-        recalled), a column for each class with figures, and ``mean``. AUROC in [0, 1]; NaN where the paper gives none.
-        ``detector`` is ours of the same method, or empty.
+        One row a method and source, best mean first: `ROW`, a column for each class with figures, and ``mean``. AUROC
+        in [0, 1]; NaN where the source gives none. ``detector`` is ours of the same method, or empty; ``source`` is the
+        paper, and where its figures were read if not there.
     """
     figures = pd.read_csv(PUBLISHED, dtype={"class": str}, keep_default_na=False)
     figures = figures[figures["dataset"] == dataset]
     means = figures[figures["class"] == MEAN].set_index(ROW)
     table = figures.pivot(index=ROW, columns="class", values="auroc").reindex(means.index)
-    table.insert(0, "certainty", means["certainty"])
     table[MEAN] = means["auroc"]
     return table.reset_index().rename_axis(columns=None).sort_values(MEAN, ascending=False, ignore_index=True)
 
@@ -61,7 +58,7 @@ def beside_ours(summary: Summary, dataset: str) -> list[list[str]]:
     -------
     list of list of str
         Rows of text: method, a cell for each class that we have, mean, ours less the paper's mean under the same
-        protocol, protocol, source, certainty. Empty if no paper is known.
+        protocol, protocol, source. Empty if no paper is known.
     """
     rows = []
     names = summary.class_names[dataset].values()
@@ -75,19 +72,15 @@ def beside_ours(summary: Summary, dataset: str) -> list[list[str]]:
                 figure["method"],
                 *(or_dash(figure.get(name) if name not in ABOUT else None, "{:.3f}") for name in names),
                 or_dash(figure[MEAN], "{:.3f}"),
-                _differences(summary, dataset, figure["detector"], figure[MEAN]) if comparable else DASH,
+                _difference(summary, dataset, figure["detector"], figure[MEAN]) if comparable else DASH,
                 figure["protocol"],
-                ", ".join(part for part in (figure["paper"], figure["table"]) if part),
-                figure["certainty"],
+                figure["source"],
             ]
         )
     return rows
 
 
-def _differences(summary: Summary, dataset: str, detector: str, paper: float) -> str:
-    """Return the difference of our mean over all classes to the paper's, as configured and with the plain score."""
-    ours = {label: summary.mean(dataset, label) for label in (detector, f"{detector}{PLAIN}")}
-    return (
-        ", ".join(f"{label} {mean.value - paper:+.3f}" for label, mean in ours.items() if mean and mean.complete)
-        or DASH
-    )
+def _difference(summary: Summary, dataset: str, detector: str, paper: float) -> str:
+    """Return the difference of our mean over all classes to the paper's, or a dash if ours is not complete."""
+    ours = summary.mean(dataset, detector)
+    return f"{detector} {ours.value - paper:+.3f}" if ours and ours.complete else DASH

@@ -125,7 +125,7 @@ def by_class(summary: Summary, dataset: str) -> Table:
 def published(summary: Summary, dataset: str) -> Table:
     """Return the figures of papers, beside which ours are compared."""
     header = ["method", *summary.class_names[dataset].values(), "mean"]
-    return Table([*header, "ours − paper", "protocol", "source", "figures were"], beside_ours(summary, dataset))
+    return Table([*header, "ours − paper", "protocol", "source"], beside_ours(summary, dataset))
 
 
 def measures(summary: Summary, dataset: str) -> Table:
