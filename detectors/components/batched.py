@@ -70,7 +70,7 @@ def can_train_together(detector: Detector | type[Detector]) -> bool:
 
     It takes autoencoders whose ``fit`` is that of `Autoencoder`: what they minimise depends on weights, images and
     noise alone. It takes no network with batch normalisation, whose statistics a padded batch would change, and no
-    method whose ``fit`` prepares something for its objective (the centre of deepsvdd, the channels' means of geotrans).
+    method whose ``fit`` prepares something for its objective (the centre of deepsvdd, the channels' means of rotnet).
 
     Parameters
     ----------

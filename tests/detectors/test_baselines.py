@@ -20,7 +20,6 @@ from oodbench.detectors.complexity import Complexity, png_sizes
 from oodbench.detectors.components.gaussian_mixture import log_density
 from oodbench.detectors.components.principal_components import PrincipalComponents
 from oodbench.detectors.deepsvdd import MIN_CENTRE, DeepSVDD
-from oodbench.detectors.geotrans import GeoTrans
 from oodbench.detectors.gmm import GMM
 from oodbench.detectors.iforest import IForest, unfinished
 from oodbench.detectors.kde import KDE
@@ -29,6 +28,7 @@ from oodbench.detectors.mean import Mean
 from oodbench.detectors.ocsvm import OCSVM
 from oodbench.detectors.pca import PCA
 from oodbench.detectors.ppca import PPCA
+from oodbench.detectors.rotnet import RotNet
 from tests.conftest import blobs
 
 IMAGES, NEW = blobs(120, (1, 10, 10)), blobs(30, (1, 10, 10), seed=1)
@@ -154,24 +154,24 @@ def lit(n: int, seed: int) -> Tensor:
     return blobs(n, (3, 16, 16), seed=seed) * torch.linspace(1, 0.2, 16).view(-1, 1)
 
 
-def test_geotrans_knows_which_way_is_up() -> None:
+def test_rotnet_knows_which_way_is_up() -> None:
     """By chance the score is ln 4 = 1.39."""
-    detector = GeoTrans(width=8, epochs=30).fit(lit(200, 0))
+    detector = RotNet(width=8, epochs=30).fit(lit(200, 0))
     upright = lit(50, 1)
     upside_down = torch.rot90(upright, 2, (2, 3))
     assert detector.score(upright).mean() < 0.5
     assert detector.score(upside_down).mean() > 2
 
 
-def test_geotrans_refuses_what_cannot_be_turned() -> None:
+def test_rotnet_refuses_what_cannot_be_turned() -> None:
     with pytest.raises(ValueError, match="must be square; these are 8×10"):
-        GeoTrans().fit(torch.rand(3, 1, 8, 10))
+        RotNet().fit(torch.rand(3, 1, 8, 10))
     with pytest.raises(ValueError, match="network is 'small' or 'resnet18', not 'vgg'"):
-        GeoTrans(network="vgg").fit(lit(3, 0))  # type: ignore[arg-type]
+        RotNet(network="vgg").fit(lit(3, 0))  # type: ignore[arg-type]
 
 
-def test_geotrans_large_network() -> None:
+def test_rotnet_large_network() -> None:
     images = lit(6, 0)
-    detector = GeoTrans(network="resnet18", epochs=1, batch_size=6).fit(images)
+    detector = RotNet(network="resnet18", epochs=1, batch_size=6).fit(images)
     assert detector.score(images).shape == (6,)
     assert detector.parameter_count() > 1.1e7

@@ -1,4 +1,4 @@
-"""geotrans: predicting geometric transformations (Golan & El-Yaniv, NeurIPS 2018; Hendrycks et al., NeurIPS 2019)."""
+"""rotnet: predicting rotations (Gidaris et al., ICLR 2018; Hendrycks et al., NeurIPS 2019)."""
 
 from __future__ import annotations
 
@@ -23,16 +23,17 @@ TURNS = 4
 """Rotations by 0, 90, 180 and 270 degrees."""
 
 
-@register("geotrans")
+@register("rotnet")
 @dataclass(kw_only=True, eq=False, repr=False)
-class GeoTrans(Neural):
+class RotNet(Neural):
     """Classifier of rotations of normal images; scores by how badly it recognises them. It cannot sample.
 
-    Trained to tell by which of K = 4 rotations an image was turned; scored by the mean of ``−log p(k | Tₖ(x))``: §4.2
-    of Golan & El-Yaniv 2018 with the softmax itself in place of their Dirichlet fit, as in §4 of Hendrycks et al. 2019
-    ("Using self-supervised learning can improve model robustness and uncertainty"). Of what the classifier has never
-    seen, it cannot tell which way is up. Training images are shifted at random, and mirrored
-    where they are in colour (writing must not be).
+    Trained to tell by which of four rotations an image was turned (RotNet: Gidaris et al., "Unsupervised representation
+    learning by predicting image rotations", ICLR 2018), and scored by the mean of ``−log p(k | Tₖ(x))`` over the
+    rotations Tₖ, as in §4 of Hendrycks et al., "Using self-supervised learning can improve model robustness and
+    uncertainty", NeurIPS 2019. Of what the classifier has never seen, it cannot tell which way is up. The 72
+    transformations of Golan & El-Yaniv (NeurIPS 2018) and the translations of Hendrycks et al. are left out. Training
+    images are shifted at random, and mirrored where they are in colour (writing must not be).
 
     Parameters
     ----------
@@ -78,7 +79,7 @@ class GeoTrans(Neural):
         shape = check_images(images)
         _, height, width = shape
         if height != width:
-            raise DetectorError(f"geotrans rotates images, which must be square; these are {height}×{width}.")
+            raise DetectorError(f"rotnet rotates images, which must be square; these are {height}×{width}.")
         with seeded(self.seed, self.device) as generator:
             self.build(shape)
             self.channel_means_ = images.mean((0, 2, 3)).view(-1, 1, 1)
