@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,12 +15,13 @@ from sklearn.ensemble import IsolationForest
 from sklearn.mixture import GaussianMixture
 from sklearn.neighbors import KernelDensity
 from sklearn.svm import OneClassSVM
-from torch import Tensor
+from torch import Tensor, nn
 
 from oodbench.detectors.complexity import Complexity, png_sizes
 from oodbench.detectors.components.gaussian_mixture import log_density
 from oodbench.detectors.components.principal_components import PrincipalComponents
-from oodbench.detectors.deepsvdd import MIN_CENTRE, DeepSVDD
+from oodbench.detectors.components.training import Objective, train
+from oodbench.detectors.deepsvdd import MIN_CENTRE, DeepSVDD, away_from_zero, normalised
 from oodbench.detectors.gmm import GMM
 from oodbench.detectors.iforest import IForest, unfinished
 from oodbench.detectors.kde import KDE
@@ -141,12 +143,45 @@ def test_no_more_components_than_images_or_a_quarter_of_the_pixels() -> None:
 
 
 def test_deepsvdd_draws_normal_images_to_a_centre_that_is_not_0() -> None:
-    untrained = DeepSVDD(epochs=0).fit(IMAGES)
-    trained = DeepSVDD(epochs=10).fit(IMAGES)
-    assert torch.equal(trained.centre_, untrained.centre_)
-    assert trained.centre_.abs().min() >= MIN_CENTRE
-    assert trained.score(NEW).mean() < 0.5 * untrained.score(NEW).mean()
-    assert not [name for name, _ in trained.network_.named_parameters() if "bias" in name]
+    short = DeepSVDD(pretraining_epochs=5, epochs=1).fit(IMAGES)
+    long = DeepSVDD(pretraining_epochs=5, epochs=40).fit(IMAGES)
+    assert torch.equal(long.centre_, short.centre_)
+    assert long.centre_.abs().min() >= MIN_CENTRE
+    assert long.score(NEW).mean() < 0.5 * short.score(NEW).mean()
+    phi = long.network_["encoder"]((normalised(NEW) - long.lowest_) / (long.highest_ - long.lowest_))
+    assert close(long.score(NEW), ((phi - long.centre_) ** 2).sum(1).detach())
+
+
+def test_deepsvdd_starts_from_the_weights_of_an_autoencoder(monkeypatch: pytest.MonkeyPatch) -> None:
+    stages: list[dict[str, Tensor]] = []
+    errors: list[float] = []
+
+    def spy(network: nn.Module, objective: Objective, images: Tensor, **given: Any) -> None:
+        stages.append({name: weights.clone() for name, weights in network.named_parameters()})
+        train(network, objective, images, **given)
+        stages.append({name: weights.clone() for name, weights in network.named_parameters()})
+        errors.append(objective(images, None)["loss"].mean().item())
+
+    monkeypatch.setattr("oodbench.detectors.deepsvdd.train", spy)  # the pretraining
+    monkeypatch.setattr("oodbench.detectors.components.neural.train", spy)
+    detector = DeepSVDD(pretraining_epochs=20, epochs=1, learning_rate=1e-2).fit(IMAGES)
+    random, pretrained, start, _ = stages
+    assert errors[0] < normalised(IMAGES).var() / (detector.highest_ - detector.lowest_) ** 2
+    assert any(name.startswith("decoder") for name in random)
+    assert not any("bias" in name for name in random)
+    assert not any(name.startswith("decoder") for name in detector.state())
+    assert all(torch.equal(weights, pretrained[name]) for name, weights in start.items())
+    assert not any(torch.equal(weights, random[name]) for name, weights in start.items())
+
+
+def test_deepsvdd_has_its_centre_where_the_pretrained_network_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(DeepSVDD, "_train", lambda *_: None)
+    features: dict[int, Tensor] = {}
+    for epochs in (0, 10):
+        detector = DeepSVDD(pretraining_epochs=epochs).fit(IMAGES)
+        features[epochs] = detector._represent(IMAGES).detach().mean(0)
+        assert close(detector.centre_, away_from_zero(features[epochs]))
+    assert not torch.allclose(features[0], features[10], rtol=0.1)
 
 
 def lit(n: int, seed: int) -> Tensor:
