@@ -28,7 +28,6 @@ if TYPE_CHECKING:  # for editors and type checkers; a detector that is not named
     from oodbench.detectors.complexity import Complexity as Complexity
     from oodbench.detectors.deepsvdd import DeepSVDD as DeepSVDD
     from oodbench.detectors.dte import DTE as DTE
-    from oodbench.detectors.geotrans import GeoTrans as GeoTrans
     from oodbench.detectors.gmm import GMM as GMM
     from oodbench.detectors.iforest import IForest as IForest
     from oodbench.detectors.knn import KNN as KNN
@@ -38,6 +37,7 @@ if TYPE_CHECKING:  # for editors and type checkers; a detector that is not named
     from oodbench.detectors.memvae import MemVAE as MemVAE
     from oodbench.detectors.ocsvm import OCSVM as OCSVM
     from oodbench.detectors.pca import PCA as PCA
+    from oodbench.detectors.rotnet import RotNet as RotNet
     from oodbench.detectors.vae import VAE as VAE
 
 FAMILIES = ("pyod", "typical")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,14 +16,14 @@ from sklearn.ensemble import IsolationForest
 from sklearn.mixture import GaussianMixture
 from sklearn.neighbors import LocalOutlierFactor
 from sklearn.svm import OneClassSVM
-from torch import Tensor
+from torch import Tensor, nn
 
 from oodbench.detectors.complexity import Complexity, png_sizes
 from oodbench.detectors.components.gaussian_mixture import log_density
 from oodbench.detectors.components.principal_components import PrincipalComponents
-from oodbench.detectors.deepsvdd import MIN_CENTRE, DeepSVDD
+from oodbench.detectors.components.training import Objective, train
+from oodbench.detectors.deepsvdd import MIN_CENTRE, DeepSVDD, away_from_zero, normalised
 from oodbench.detectors.dte import DTE, log_odds, noise_deviations
-from oodbench.detectors.geotrans import GeoTrans
 from oodbench.detectors.gmm import GMM, MIN_NOISE
 from oodbench.detectors.iforest import IForest, unfinished
 from oodbench.detectors.knn import KNN
@@ -30,6 +31,7 @@ from oodbench.detectors.lof import LOF
 from oodbench.detectors.mean import Mean
 from oodbench.detectors.ocsvm import OCSVM
 from oodbench.detectors.pca import PCA
+from oodbench.detectors.rotnet import RotNet
 from tests.conftest import blobs
 
 IMAGES, NEW = blobs(120, (1, 10, 10)), blobs(30, (1, 10, 10), seed=1)
@@ -187,12 +189,45 @@ def test_no_more_components_than_images_or_a_quarter_of_the_pixels() -> None:
 
 
 def test_deepsvdd_draws_normal_images_to_a_centre_that_is_not_0() -> None:
-    untrained = DeepSVDD(epochs=0).fit(IMAGES)
-    trained = DeepSVDD(epochs=10).fit(IMAGES)
-    assert torch.equal(trained.centre_, untrained.centre_)
-    assert trained.centre_.abs().min() >= MIN_CENTRE
-    assert trained.score(NEW).mean() < 0.5 * untrained.score(NEW).mean()
-    assert not [name for name, _ in trained.network_.named_parameters() if "bias" in name]
+    short = DeepSVDD(pretraining_epochs=5, epochs=1).fit(IMAGES)
+    long = DeepSVDD(pretraining_epochs=5, epochs=40).fit(IMAGES)
+    assert torch.equal(long.centre_, short.centre_)
+    assert long.centre_.abs().min() >= MIN_CENTRE
+    assert long.score(NEW).mean() < 0.5 * short.score(NEW).mean()
+    phi = long.network_["encoder"]((normalised(NEW) - long.lowest_) / (long.highest_ - long.lowest_))
+    assert close(long.score(NEW), ((phi - long.centre_) ** 2).sum(1).detach())
+
+
+def test_deepsvdd_starts_from_the_weights_of_an_autoencoder(monkeypatch: pytest.MonkeyPatch) -> None:
+    stages: list[dict[str, Tensor]] = []
+    errors: list[float] = []
+
+    def spy(network: nn.Module, objective: Objective, images: Tensor, **given: Any) -> None:
+        stages.append({name: weights.clone() for name, weights in network.named_parameters()})
+        train(network, objective, images, **given)
+        stages.append({name: weights.clone() for name, weights in network.named_parameters()})
+        errors.append(objective(images, None)["loss"].mean().item())
+
+    monkeypatch.setattr("oodbench.detectors.deepsvdd.train", spy)  # the pretraining
+    monkeypatch.setattr("oodbench.detectors.components.neural.train", spy)
+    detector = DeepSVDD(pretraining_epochs=20, epochs=1, learning_rate=1e-2).fit(IMAGES)
+    random, pretrained, start, _ = stages
+    assert errors[0] < normalised(IMAGES).var() / (detector.highest_ - detector.lowest_) ** 2
+    assert any(name.startswith("decoder") for name in random)
+    assert not any("bias" in name for name in random)
+    assert not any(name.startswith("decoder") for name in detector.state())
+    assert all(torch.equal(weights, pretrained[name]) for name, weights in start.items())
+    assert not any(torch.equal(weights, random[name]) for name, weights in start.items())
+
+
+def test_deepsvdd_has_its_centre_where_the_pretrained_network_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(DeepSVDD, "_train", lambda *_: None)
+    features: dict[int, Tensor] = {}
+    for epochs in (0, 10):
+        detector = DeepSVDD(pretraining_epochs=epochs).fit(IMAGES)
+        features[epochs] = detector._represent(IMAGES).detach().mean(0)
+        assert close(detector.centre_, away_from_zero(features[epochs]))
+    assert not torch.allclose(features[0], features[10], rtol=0.1)
 
 
 def lit(n: int, seed: int) -> Tensor:
@@ -200,24 +235,24 @@ def lit(n: int, seed: int) -> Tensor:
     return blobs(n, (3, 16, 16), seed=seed) * torch.linspace(1, 0.2, 16).view(-1, 1)
 
 
-def test_geotrans_knows_which_way_is_up() -> None:
+def test_rotnet_knows_which_way_is_up() -> None:
     """By chance the score is ln 4 = 1.39."""
-    detector = GeoTrans(width=8, epochs=30).fit(lit(200, 0))
+    detector = RotNet(width=8, epochs=30).fit(lit(200, 0))
     upright = lit(50, 1)
     upside_down = torch.rot90(upright, 2, (2, 3))
     assert detector.score(upright).mean() < 0.5
     assert detector.score(upside_down).mean() > 2
 
 
-def test_geotrans_refuses_what_cannot_be_turned() -> None:
+def test_rotnet_refuses_what_cannot_be_turned() -> None:
     with pytest.raises(ValueError, match="must be square; these are 8×10"):
-        GeoTrans().fit(torch.rand(3, 1, 8, 10))
+        RotNet().fit(torch.rand(3, 1, 8, 10))
     with pytest.raises(ValueError, match="network is 'small' or 'resnet18', not 'vgg'"):
-        GeoTrans(network="vgg").fit(lit(3, 0))  # type: ignore[arg-type]
+        RotNet(network="vgg").fit(lit(3, 0))  # type: ignore[arg-type]
 
 
-def test_geotrans_large_network() -> None:
+def test_rotnet_large_network() -> None:
     images = lit(6, 0)
-    detector = GeoTrans(network="resnet18", epochs=1, batch_size=6).fit(images)
+    detector = RotNet(network="resnet18", epochs=1, batch_size=6).fit(images)
     assert detector.score(images).shape == (6,)
     assert detector.parameter_count() > 1.1e7

@@ -37,11 +37,11 @@ def test_names_are_known_without_torch_and_classes_load_what_they_need() -> None
     code = """
 import sys, oodbench.detectors
 print("MemVAE" in dir(oodbench.detectors), "torch" in sys.modules)
-from oodbench.detectors import GeoTrans, check_images
-print(GeoTrans.name, "torch" in sys.modules, "torchvision" in sys.modules)
+from oodbench.detectors import RotNet, check_images
+print(RotNet.name, "torch" in sys.modules, "torchvision" in sys.modules)
 """
     found = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
-    assert found.splitlines() == ["True False", "geotrans True False"]
+    assert found.splitlines() == ["True False", "rotnet True False"]
 
 
 def test_a_wrong_name_gets_near_ones() -> None:

@@ -67,9 +67,7 @@ def test_memory(benchmark: BenchmarkFixture, data_dir: Path, fresh: Path) -> Non
 
     def watch() -> None:
         nonlocal peak
-        epochs = [
-            word for name in ("ae", "vae", "memae", "memvae", "geotrans") for word in ("--set", f"{name}.epochs=1")
-        ]
+        epochs = [word for name in ("ae", "vae", "memae", "memvae", "rotnet") for word in ("--set", f"{name}.epochs=1")]
         process = run(["run", "--all", "--class", "3", "--jobs", "2", *epochs], fresh)
         while process.poll() is None:
             peak = max(peak, _proportional_mib(process.pid))

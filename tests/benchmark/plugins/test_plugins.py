@@ -94,7 +94,7 @@ def test_only_the_module_that_is_asked_for_is_imported() -> None:
         "import sys\n"
         "from oodbench.benchmark.plugins import Plugins\n"
         "print(Plugins.load().detectors[sys.argv[1]].__name__)\n"
-        "print({'oodbench.detectors.geotrans', 'torchvision'} & set(sys.modules))\n"
+        "print({'oodbench.detectors.rotnet', 'torchvision'} & set(sys.modules))\n"
     )
     assert apart(program, "KNN") == "KNN\nset()\n"
 

@@ -188,7 +188,7 @@ def test_what_the_threshold_achieves_is_shown() -> None:
 
 def test_generation_is_sorted_and_stands_beside_its_controls() -> None:
     page = page_of(
-        measured("vae", [0.9, 0.8], 3), measured("ae", [0.5, 0.5], 2), row("geotrans", [0.9, 0.9], can_sample=False)
+        measured("vae", [0.9, 0.8], 3), measured("ae", [0.5, 0.5], 2), row("rotnet", [0.9, 0.9], can_sample=False)
     )
     table = page.partition("(weights abc)")[2].partition("## ")[0]
     names = [line.split("|")[1].strip() for line in table.splitlines() if line.startswith("|")][2:]
@@ -197,7 +197,7 @@ def test_generation_is_sorted_and_stands_beside_its_controls() -> None:
     assert cells(table, "*training images, replayed*")[1:3] == ["—", "0.250"]
     headline = page.partition("## mnist")[0]
     assert named(headline, "vae")["mnist Fréchet"] == "3.00"
-    assert cells(headline, "geotrans")[-2:] == ["—", "—"]
+    assert cells(headline, "rotnet")[-2:] == ["—", "—"]
 
 
 def test_what_was_not_measured_is_not_shown() -> None:

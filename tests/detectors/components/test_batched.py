@@ -19,10 +19,10 @@ from oodbench.detectors.components import batched
 from oodbench.detectors.components.autoencoder import Autoencoder
 from oodbench.detectors.components.batched import Trained, adopt, can_train_together, train_together
 from oodbench.detectors.deepsvdd import DeepSVDD
-from oodbench.detectors.geotrans import GeoTrans
 from oodbench.detectors.knn import KNN
 from oodbench.detectors.memae import MemAE
 from oodbench.detectors.memvae import MemVAE
+from oodbench.detectors.rotnet import RotNet
 from oodbench.detectors.vae import VAE
 from tests.conftest import blobs
 
@@ -228,7 +228,7 @@ def test_is_kept_as_a_file(tmp_path: Path, loss: float) -> None:
     ("kind", "expected"),
     [
         *((kind, True) for kind in (AE, VAE, MemAE, MemVAE)),
-        *((kind, False) for kind in (DeepSVDD, GeoTrans, KNN, Prepared)),
+        *((kind, False) for kind in (DeepSVDD, RotNet, KNN, Prepared)),
     ],
 )
 def test_says_what_it_can_train(kind: type[Detector], expected: bool) -> None:
