@@ -37,8 +37,8 @@ class DTE(PrincipalComponents):
     mean, ``ln m/(B − 1 − m)``, which orders images alike and is computed from the logits without rounding to 0 or 1.
 
     An image is its projections and the scaled length of what they leave out, centred and divided by one number, their
-    root mean variance. Differences from the authors' code: there is no weight decay, and the learning rate follows the one-cycle schedule of the other networks here, in
-    far fewer steps.
+    root mean variance. Differences from the authors' code: there is no weight decay, and the learning rate follows the
+    one-cycle schedule of the other networks here, in far fewer steps.
 
     Parameters
     ----------

@@ -25,8 +25,8 @@ class OCSVM(PrincipalComponents):
     Its decision function is ``Σᵢ αᵢ k(xᵢ, x) − ρ`` (Schölkopf et al. 2001, equation 10), with ``k(x, y) =
     exp(−γ‖x − y‖²)``. Far from all support vectors the sum vanishes, and −ρ is all that floating-point numbers keep of
     it. The score is therefore ``ln ρ − ln Σᵢ αᵢ k(xᵢ, x)``: it orders images as the decision function does, is positive
-    where that is negative, and goes on growing as ``γ‖x − xᵢ‖²``. An image is its projections and the scaled length of what
-    they leave out.
+    where that is negative, and goes on growing as ``γ‖x − xᵢ‖²``. An image is its projections and the scaled
+    length of what they leave out.
 
     Parameters
     ----------
