@@ -23,7 +23,7 @@ Dropout = Annotated[float, Ge(0), Lt(1)]
 TIMES = 400
 """T, the steps of the diffusion."""
 MIN_DEVIATION = 1e-3
-"""Smallest standard deviation of a feature, where all training images agree on it."""
+"""Smallest number that features are divided by, where all training images are alike."""
 
 
 @register("dte")
@@ -36,9 +36,9 @@ class DTE(PrincipalComponents):
     saturates: far from the training images, all probability is on the last bin. The score here is the odds of that
     mean, ``ln m/(B − 1 − m)``, which orders images alike and is computed from the logits without rounding to 0 or 1.
 
-    An image is its projections and the length of what they leave out, each standardised. Differences from the authors'
-    code: there is no weight decay, and the learning rate follows the one-cycle schedule of the other networks here, in
-    far fewer steps.
+    An image is its projections and the scaled length of what they leave out, centred and divided by one number, their
+    root mean variance. Differences from the authors' code: there is no weight decay, and the learning rate follows the
+    one-cycle schedule of the other networks here, in far fewer steps.
 
     Parameters
     ----------
@@ -95,10 +95,9 @@ class DTE(PrincipalComponents):
 
     def fit(self, images: Tensor, *, monitor: Monitor | None = None) -> Self:
         """Train on normal images (N, C, H, W); see `Detector.fit`."""
-        self._fit_axes(images, self.n_components)
-        features = self._features(images)
+        features = self._fit_features(images, self.n_components)
         self.centre_ = features.mean(0)
-        self.scale_ = features.std(0, correction=0).clamp_min(MIN_DEVIATION)
+        self.scale_ = features.std(0, correction=0).square().mean().sqrt().clamp_min(MIN_DEVIATION)
         self.n_features_ = features.shape[1]
         channels, height, width = self.mean_.shape
         with seeded(self.seed) as generator:
@@ -122,7 +121,7 @@ class DTE(PrincipalComponents):
         return in_batches(lambda batch: log_odds(self.network_(self._standardised(batch))), images, images.device)
 
     def _standardised(self, images: Tensor) -> Tensor:
-        """Return the features (N, K + 1) of images (N, C, H, W) in units of the training images' deviations."""
+        """Return the features (N, K + 1) of images (N, C, H, W) centred and scaled."""
         return (self._features(images) - self.centre_) / self.scale_
 
     def _objective(self, images: Tensor, noise: torch.Generator | None) -> dict[str, Tensor]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Self
 
 import torch
@@ -13,18 +12,17 @@ from oodbench.detectors.components.gaussian_mixture import fit_mixture, log_dens
 from oodbench.detectors.components.principal_components import PrincipalComponents
 from oodbench.detectors.components.types import NonNegativeInt, PositiveInt
 
-MIN_NOISE = 1e-4
-"""Smallest variance outside the components: that which the mixture adds to its own."""
-
 
 @register("gmm")
 class GMM(PrincipalComponents):
-    """Negative log-likelihood under a Gaussian mixture on principal components, with isotropic noise outside them.
+    """Negative log-likelihood under a Gaussian mixture with full covariances, on principal components and the residual.
 
-    Inside the components the Gaussians have full covariances; in the D − K directions outside them, one variance σ²,
-    the mean of those left out, as in probabilistic principal component analysis (Tipping & Bishop, J. R. Stat. Soc. B
-    61(3), 1999, equations 7 and 8), which is the case of one Gaussian. To the mixture's negative log-likelihood this
-    adds ``‖x − x̂‖²/2σ² + (D − K)/2 · ln 2πσ²``. Samples are the mixture's, without that noise.
+    An image is its projections and the scaled length of what they leave out. Probabilistic principal component analysis
+    (Tipping & Bishop, J. R. Stat. Soc. B 61(3), 1999) has isotropic noise outside the components instead. Its
+    ``‖x − x̂‖²/2σ²`` would drown the mixture: natural images' residuals vary far more than noise in thousands of
+    directions does, so that plain ones, whose residual is small, would be the likeliest of all. Here the mixture
+    learns how long they are; a blurred image can still be likelier than a sharp one, for its projections are smaller.
+    Samples are the mixture's projections.
 
     Parameters
     ----------
@@ -44,17 +42,14 @@ class GMM(PrincipalComponents):
 
     def fit(self, images: Tensor, *, monitor: Monitor | None = None) -> Self:
         """Fit the mixture to images (N, C, H, W); see `Detector.fit`."""
-        mixture = fit_mixture(self._fit_axes(images, self.n_components), n_gaussians=self.n_gaussians, seed=self.seed)
+        points = self._fit_features(images, self.n_components)
+        mixture = fit_mixture(points, n_gaussians=self.n_gaussians, seed=self.seed)
         self.weights_, self.means_, self.factors_ = mixture["weights"], mixture["means"], mixture["factors"]
         return self
 
     def score(self, images: Tensor) -> Tensor:
         """Return the negative log-likelihood of images (N, C, H, W), (N,); see `Detector.score`."""
-        inside = log_density(self._mixture(), self._project(images))
-        count, pixels = self.axes_.shape
-        noise = self.noise_.double().clamp_min(MIN_NOISE)
-        outside = 0.5 * (self._residual(images) / noise + (pixels - count) * (2 * math.pi * noise).log())
-        return (outside - inside).float()
+        return -log_density(self._mixture(), self._features(images)).float()
 
     def reconstruct(self, images: Tensor) -> Tensor:
         """Return images (N, C, H, W) as their components have them; see `Detector.reconstruct`."""
@@ -62,7 +57,7 @@ class GMM(PrincipalComponents):
 
     def sample(self, n: int, *, generator: torch.Generator | None = None) -> Tensor:
         """Draw n images (n, C, H, W) from the mixture; see `Detector.sample`."""
-        return self._lift(sample_mixture(self._mixture(), n, generator))
+        return self._lift(sample_mixture(self._mixture(), n, generator)[:, :-1])
 
     def _mixture(self) -> dict[str, Tensor]:
         return {"weights": self.weights_, "means": self.means_, "factors": self.factors_}

@@ -15,11 +15,10 @@ from oodbench.detectors.components.types import NonNegativeInt, PositiveInt
 
 @register("knn")
 class KNN(PrincipalComponents):
-    """Mean squared distance to the k nearest training images as the principal components have them.
+    """Mean squared distance to the k nearest training images, on principal components and the residual.
 
-    ``‖x − x̂‖² + (1/k) Σᵢ ‖p − pᵢ‖²`` with x̂ the image within the components, p its projection and pᵢ those of its k
-    nearest training images: by Pythagoras, the mean of ``‖x − x̂ᵢ‖²``. An image of one colour has no residual, and is
-    near to training images that are themselves smooth.
+    ``(1/k) Σᵢ ‖p − pᵢ‖² + w²(r − rᵢ)²`` over the k nearest, with p an image's projections and r the length of what they
+    leave out, ``‖x − x̂‖``; w makes r vary among the training images as much as the first projection.
 
     Parameters
     ----------
@@ -38,16 +37,16 @@ class KNN(PrincipalComponents):
         self.n_neighbors = n_neighbors
 
     def fit(self, images: Tensor, *, monitor: Monitor | None = None) -> Self:
-        """Keep the projections of images (N, C, H, W); see `Detector.fit`."""
-        self.projections_ = self._fit_axes(images, self.n_components)
+        """Keep images (N, C, H, W) as points; see `Detector.fit`."""
+        self.points_ = self._fit_features(images, self.n_components)
         return self
 
     def score(self, images: Tensor) -> Tensor:
         """Return the mean squared distance of images (N, C, H, W) to their neighbors, (N,); see `Detector.score`."""
-        known = self.projections_.double().numpy()  # in float32, small distances drown in rounding errors
+        known = self.points_.double().numpy()  # in float32, small distances drown in rounding errors
         index = NearestNeighbors(n_neighbors=min(self.n_neighbors, len(known)), algorithm="brute").fit(known)
-        distances, _ = index.kneighbors(self._project(images).double().numpy())
-        return torch.from_numpy((distances**2).mean(1)).float() + self._residual(images)
+        distances, _ = index.kneighbors(self._features(images).double().numpy())
+        return torch.from_numpy((distances**2).mean(1)).float()
 
     def error(self, images: Tensor) -> Tensor:
         """Return the score, which is a squared distance already; see `Detector.error`."""

@@ -19,7 +19,7 @@ class LOF(PrincipalComponents):
 
     Scores by the local outlier factor (Breunig et al. 2000, definition 7): the mean local reachability density of the
     k nearest training images over that of the image, about 1 within a cluster however dense. An image is its
-    projections and the length of what they leave out. The model is scikit-learn's, which can only be pickled: the
+    projections and the scaled length of what they leave out. The model is scikit-learn's, which can only be pickled: the
     training points are stored instead, and it is fitted to them again when it is loaded.
 
     Parameters
@@ -40,8 +40,7 @@ class LOF(PrincipalComponents):
 
     def fit(self, images: Tensor, *, monitor: Monitor | None = None) -> Self:
         """Keep images (N, C, H, W) as points, and find the density around each; see `Detector.fit`."""
-        self._fit_axes(images, self.n_components)
-        points = self._features(images)
+        points = self._fit_features(images, self.n_components)
         self.points_ = points if len(points) > 1 else points.repeat(2, 1)  # a point needs a neighbor
         self._fit_model()
         return self

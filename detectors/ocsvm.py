@@ -25,8 +25,8 @@ class OCSVM(PrincipalComponents):
     Its decision function is ``Σᵢ αᵢ k(xᵢ, x) − ρ`` (Schölkopf et al. 2001, equation 10), with ``k(x, y) =
     exp(−γ‖x − y‖²)``. Far from all support vectors the sum vanishes, and −ρ is all that floating-point numbers keep of
     it. The score is therefore ``ln ρ − ln Σᵢ αᵢ k(xᵢ, x)``: it orders images as the decision function does, is positive
-    where that is negative, and goes on growing as ``γ‖x − xᵢ‖²``. An image is its projections and the length of what
-    they leave out.
+    where that is negative, and goes on growing as ``γ‖x − xᵢ‖²``. An image is its projections and the scaled
+    length of what they leave out.
 
     Parameters
     ----------
@@ -54,8 +54,7 @@ class OCSVM(PrincipalComponents):
 
     def fit(self, images: Tensor, *, monitor: Monitor | None = None) -> Self:
         """Find the support vectors of images (N, C, H, W); see `Detector.fit`."""
-        self._fit_axes(images, self.n_components)
-        points = self._features(images).double()
+        points = self._fit_features(images, self.n_components).double()
         gamma = self.gamma / max(float(points.var(0, correction=0).sum()), 1e-6)
         with seeded(self.seed):  # scikit-learn seeds the solver from NumPy's global random state
             machine = OneClassSVM(nu=self.nu, gamma=gamma).fit(points.numpy())

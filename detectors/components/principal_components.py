@@ -10,13 +10,17 @@ from torch import Tensor
 from oodbench.detectors.base import Detector, check_images
 from oodbench.detectors.components.types import NonNegativeInt, PositiveInt
 
+MAX_SCALE = 10.0
+"""Largest factor of the residual's square root, for training images that the components span."""
+
 
 class PrincipalComponents(Detector):
     """Base of the methods that see an image as its projection on the training images' principal components.
 
     By Pythagoras, an image's squared distance to anything within the components is that of the projections plus its
     residual, the squared error outside them. A method that leaves the residual out takes whatever lies across the
-    components, such as noise, for normal: `_residual` and `_features` are there so that none has to.
+    components, such as noise, for normal. `_features` therefore has the residual's square root as one more coordinate,
+    scaled to vary among the training images as much as the first component: it stands for thousands of directions.
 
     Parameters
     ----------
@@ -36,12 +40,15 @@ class PrincipalComponents(Detector):
         float32 (K,), variance along each axis.
     noise_ : Tensor
         float32 (), mean variance along each direction that is left out.
+    residual_scale_ : Tensor
+        float32 (), the factor of the residual's square root among the features; where features are used.
     """
 
     mean_: Tensor
     axes_: Tensor
     variances_: Tensor
     noise_: Tensor
+    residual_scale_: Tensor
 
     def __init__(self, *, n_components: PositiveInt = 64, seed: NonNegativeInt = 0) -> None:
         self.n_components = n_components
@@ -57,7 +64,7 @@ class PrincipalComponents(Detector):
             count = max(1, min(n_components, len(points), points.shape[1] // 4))
             pca = SklearnPCA(count, random_state=self.seed).fit(points)
         self.mean_ = torch.from_numpy(pca.mean_).float().view(images.shape[1:])
-        self.axes_ = torch.from_numpy(pca.components_).float()
+        self.axes_ = torch.from_numpy(pca.components_).float().contiguous()  # as it is when loaded
         self.variances_ = torch.from_numpy(pca.explained_variance_).float()
         self.noise_ = torch.tensor(float(pca.noise_variance_))
         return self._project(images)
@@ -83,8 +90,17 @@ class PrincipalComponents(Detector):
         return residual
 
     def _features(self, images: Tensor) -> Tensor:
-        """Return the projections of images (N, C, H, W) and the square root of the residual, (N, K + 1)."""
-        return torch.cat([self._project(images), self._residual(images).sqrt().unsqueeze(1)], 1)
+        """Return the projections of images (N, C, H, W) and the scaled length of the rest, (N, K + 1)."""
+        length = self._residual(images).sqrt() * self.residual_scale_
+        return torch.cat([self._project(images), length.unsqueeze(1)], 1)
+
+    def _fit_features(self, images: Tensor, n_components: int) -> Tensor:
+        """Find at most so many axes of training images (N, C, H, W), and return their features (N, K + 1)."""
+        projections = self._fit_axes(images, n_components)
+        lengths = self._residual(images).sqrt()
+        spread, first = lengths.std(correction=0), projections[:, 0].std(correction=0)
+        self.residual_scale_ = first / torch.maximum(spread, first / MAX_SCALE).clamp_min(1e-6)
+        return self._features(images)
 
     def _lift(self, projections: Tensor) -> Tensor:
         """Return the images (N, C, H, W) in [0, 1] that projections (N, K) stand for."""
