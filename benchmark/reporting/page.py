@@ -85,6 +85,7 @@ def render(summary: Summary, plots: Sequence[Plot] = ()) -> str:
         protocol=PROTOCOLS[summary.protocol],
         by_default=summary.protocol == DEFAULT_PROTOCOL,
         headline=tables.headline(summary),
+        measured={len(summary.controls(dataset)) > 0 for dataset in summary.datasets},
         partial=_has_partial_rows(summary),
         mixed=notes.mixed_versions(summary),
         sections=[_section(summary, dataset, plots) for dataset in summary.datasets],

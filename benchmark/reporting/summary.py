@@ -212,8 +212,8 @@ class Summary:
         -------
         float
         """
-        table = aggregate.by_class(self.frame, dataset, metric)
-        return float((table.loc[detector] - table.loc[other]).mean())
+        table = aggregate.by_class(self.frame, dataset, metric).T
+        return float((table[detector] - table[other]).mean())
 
     def controls(self, dataset: str) -> pd.DataFrame:
         """Compute the measures of control images, of which one knows how good they are.

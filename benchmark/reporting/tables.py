@@ -113,7 +113,8 @@ def by_class(summary: Summary, dataset: str) -> Table:
     """Return the AUROC of detectors × classes, the best of each class in bold, of those with extra data too."""
     table = summary.by_class(dataset)
     extra = table.index.isin(list(summary.extra_data))
-    best = table.groupby(extra).transform(lambda figures: figures.max() if len(figures) > 1 else math.nan)
+    peers = table.groupby(extra)
+    best = peers.transform(lambda figures: figures.max() if len(figures) > 1 else math.nan).to_dict(orient="index")
     unhealthy = {(result.label, result.normal_class) for result in summary.unhealthy if result.dataset == dataset}
     rows = []
     for detector, values in table.to_dict(orient="index").items():
@@ -122,7 +123,7 @@ def by_class(summary: Summary, dataset: str) -> Table:
         for label in summary.class_names[dataset]:
             value = values[label]
             text = or_dash(value, "{:.3f}")
-            text = f"**{text}**" if value == best.loc[detector, label] else text
+            text = f"**{text}**" if value == best[detector][label] else text
             text = Markdown(f"{text} {UNHEALTHY}" if (detector, label) in unhealthy else text)
             cells.append("failed" if label in failed else text)
         rows.append([str(detector), *cells, _auroc(summary, dataset, str(detector))])

@@ -82,7 +82,7 @@ def test_a_dataset_that_a_detector_lacks_takes_nothing_from_anybody() -> None:
     assert after.ranks["cifar10"] == before.ranks["cifar10"]
     assert after.ranks["digits"] == {"a": 1.5, "d": 1.5}
     assert after.ranks["mnist"] == {"d": 1.0, "a": 3.0, "b": 3.0, "c": 3.0}  # which it was run on
-    assert after.detectors == ["a", "b", "c", "d"]
+    assert after.detectors == ["d", "a", "b", "c"]
     assert after.datasets == ["mnist", "cifar10", "digits"]
 
 

@@ -113,7 +113,7 @@ def test_all_committed_results_are_readable_and_give_the_committed_tables() -> N
         results = Results.from_disk(folder / "results", protocol)
         assert results.problems == []
         count += len(results)
-        committed = pd.read_csv(folder / "results.csv").rename(columns={"kernel": "kid"})
+        committed = pd.read_csv(folder / "results.csv").rename(columns={"kernel": "kid"}).fillna({"extra_data": ""})
         frame = results.to_frame()
         assert list(frame.columns) == list(committed.columns)
         pd.testing.assert_frame_equal(frame, committed, check_dtype=False, rtol=1e-5)
@@ -196,7 +196,9 @@ def test_ranks_are_those_of_a_table_by_hand() -> None:
 
 def test_detectors_with_extra_data_are_ranked_among_themselves() -> None:
     extra = row("net", [0.99, 0.99], extra_data="ImageNet")
-    board = Results([*extra, *row("ae", [0.8, 0.7]), *row("vae", [0.9, 0.9]), *row("knn", [0.9, 0.9])[:1]]).leaderboard()
+    board = Results(
+        [*extra, *row("ae", [0.8, 0.7]), *row("vae", [0.9, 0.9]), *row("knn", [0.9, 0.9])[:1]]
+    ).leaderboard()
     assert board["mnist"]["rank"].dropna().to_dict() == {"vae": 1, "ae": 2, "net": 1}
     assert board["mnist"]["extra_data"].to_dict() == {"vae": "", "ae": "", "knn": "", "net": "ImageNet"}
     assert board.index.tolist() == ["vae", "ae", "knn", "net"]
