@@ -62,7 +62,7 @@ def test_pictures_are_the_same_drawn_by_other_processes(tmp_path: Path) -> None:
     leaderboard.update(here)
     leaderboard.update(there, map=elsewhere)
     assert files_of(here) == files_of(there)
-    assert set(files_of(here)) == {"mnist-ranks.png", "mnist-both-sides.png", "mnist-auroc.png"}
+    assert set(files_of(here)) == {"mnist-both-sides.png", "mnist-auroc.png"}
 
 
 def test_a_picture_that_cannot_be_drawn_leaves_nothing_half_written(tmp_path: Path) -> None:
@@ -86,7 +86,7 @@ def test_check_notices_what_is_missing(tmp_path: Path, spoil: str) -> None:
 def test_check_notices_every_missing_plot(tmp_path: Path) -> None:
     store = stored(tmp_path, THREE)
     leaderboard.update(store)
-    for name in ("mnist-ranks.png", "mnist-both-sides.png"):
+    for name in ("mnist-auroc.png", "mnist-both-sides.png"):
         (tmp_path / "plots" / name).unlink()
         assert any(f"{name} is missing" in problem for problem in leaderboard.check(store))
 
@@ -131,7 +131,7 @@ def test_another_dataset_touches_no_plot(tmp_path: Path) -> None:
     leaderboard.update(store)
     before = files_of(store)
     times = {path: path.stat().st_mtime_ns for path in store.plots.iterdir()}
-    assert {"ranks.png", "mnist-both-sides.png", "cifar10-both-sides.png"} <= set(before)
+    assert {"mnist-both-sides.png", "cifar10-both-sides.png"} <= set(before)
     stored(tmp_path, [one.model_copy(update={"dataset": "digits"}) for one in THREE[8:]])
     leaderboard.update(store)
     assert before.items() <= files_of(store).items()

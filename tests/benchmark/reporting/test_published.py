@@ -45,12 +45,12 @@ def test_known_values() -> None:
 
 
 def test_the_difference_to_ours() -> None:
-    ours = summary(row("memae", [0.9, 0.8]), row("kde", [0.9, 0.8]), row("ocsvm", [0.9, 0.8])[:1])
+    ours = summary(row("memae", [0.9, 0.8]), row("ocsvm", [0.9, 0.8]), row("deepsvdd", [0.9, 0.8])[:1])
     rows = {cells[0]: cells for cells in beside_ours(ours, "mnist")}
-    assert rows["KDE"][3:5] == ["0.869", "kde -0.019"]
+    assert rows["OC-SVM"][3:5] == ["0.913", "ocsvm -0.063"]
     assert rows["MemAE"][3:5] == ["0.975", "—"]  # of another protocol
     assert rows["AnoGAN"][4] == "—"  # we have no such method
-    assert rows["OC-SVM"][4] == "—"  # ours is not complete
+    assert rows["One-class Deep SVDD"][4] == "—"  # ours is not complete
     assert beside_ours(summary(row("memae", [0.9], dataset="digits")), "digits") == []
 
 
