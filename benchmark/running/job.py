@@ -52,6 +52,8 @@ class Job:
         How many classes of the dataset can be the normal one.
     can_sample : bool
         Whether the detector can generate images.
+    extra_data : str
+        What the detector has seen beyond the training images; empty for nothing.
     command : str
         Runs this trial again, with the options as they were given.
     store : Store
@@ -80,6 +82,7 @@ class Job:
     class_name: str
     classes: int
     can_sample: bool
+    extra_data: str
     command: str
     store: Store
     data: Path
@@ -130,6 +133,7 @@ class Job:
             "protocol": trial.protocol,
             "changes": dict(trial.changes),
             "can_sample": self.can_sample,
+            "extra_data": self.extra_data,
             "command": self.command,
             "fingerprint": identity.fingerprint,
             "data_version": identity.data_version,
