@@ -56,7 +56,7 @@ def blurred(images: Tensor, generator: torch.Generator) -> Tensor:
     """Blur with a Gaussian, `BLUR` of the shorter side wide; the border is continued."""
     del generator
     sigma = BLUR * min(images.shape[2:])
-    soft = gaussian_filter(images.numpy().astype(np.float32), sigma, mode="nearest", axes=(2, 3))
+    soft = gaussian_filter(images.numpy().astype(np.float32), (0, 0, sigma, sigma), mode="nearest")
     return _bytes(torch.from_numpy(soft))
 
 

@@ -20,7 +20,7 @@ from oodbench.benchmark.reporting.format import (
     markdown_code,
 )
 from oodbench.benchmark.reporting.plots import Plot
-from oodbench.benchmark.reporting.summary import Summary
+from oodbench.benchmark.reporting.summary import NOISE_BAR, Summary
 from oodbench.benchmark.reporting.table import Table
 from oodbench.datasets.components.protocols import DEFAULT_PROTOCOL, PROTOCOLS
 
@@ -40,7 +40,7 @@ class Section:
         Over how many seeds its figures are means.
     comparison : Comparison or None
         Which differences are significant on this dataset; None where the overall comparison has it.
-    by_class, published, measures, generation : Table
+    by_class, published, measures, probes, generation : Table
         Empty where there is nothing to show.
     classifiers : str
         Digests of the classifiers in whose features samples are measured.
@@ -56,6 +56,7 @@ class Section:
     by_class: Table
     published: Table
     measures: Table
+    probes: Table
     generation: Table
     classifiers: str
     plots: list[Plot]
@@ -101,6 +102,9 @@ def render(summary: Summary, plots: Sequence[Plot] = ()) -> str:
         fitting=duration(summary.done["fit_seconds"].sum()),
         environments=tables.environments(summary),
         UNHEALTHY=tables.UNHEALTHY,
+        takes_noise=_takes_noise(summary),
+        TAKES_NOISE_NOTE=tables.TAKES_NOISE_NOTE,
+        BAR=NOISE_BAR,
     )
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
 
@@ -140,6 +144,7 @@ def _section(summary: Summary, dataset: str, plots: Sequence[Plot]) -> Section:
         by_class=tables.by_class(summary, dataset),
         published=tables.published(summary, dataset),
         measures=tables.measures(summary, dataset),
+        probes=tables.probes(summary, dataset),
         generation=tables.generation(summary, dataset),
         classifiers=", ".join(sorted(name for name in used if name)),
         plots=[plot for plot in mine if not plot.detector],
@@ -150,6 +155,13 @@ def _section(summary: Summary, dataset: str, plots: Sequence[Plot]) -> Section:
 def _side_by_side(plots: Sequence[Plot]) -> list[Table]:
     groups = [plots[start : start + ABREAST] for start in range(0, len(plots), ABREAST)]
     return [Table([plot.detector for plot in group], [[plot.markdown for plot in group]]) for group in groups]
+
+
+def _takes_noise(summary: Summary) -> bool:
+    """Return whether any row is marked."""
+    return any(
+        summary.takes_noise_for_normal(dataset, label) for dataset in summary.datasets for label in summary.detectors
+    )
 
 
 def _has_partial_rows(summary: Summary) -> bool:

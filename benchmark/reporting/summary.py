@@ -17,6 +17,9 @@ from oodbench.benchmark.results.collection import Results
 from oodbench.benchmark.results.result import TrialResult
 from oodbench.benchmark.trials import BENCHMARK_DATASETS
 
+NOISE_BAR = 0.9
+"""Mean AUROC against uniform noise below which a detector is said to take noise for normal."""
+
 
 @dataclass(frozen=True)
 class Mean:
@@ -216,6 +219,11 @@ class Summary:
         by_class = measured.groupby("normal_class")[metric].mean()
         whole = means[counts == len(by_class)]
         return Mean(tuple(whole) or (float(by_class.mean()),), len(by_class), of, complete=False)
+
+    def takes_noise_for_normal(self, dataset: str, detector: str) -> bool:
+        """Return whether a detector, by its label, is under `NOISE_BAR`; False where it was not probed."""
+        mean = self.mean(dataset, detector, "probe_noise")
+        return mean is not None and mean.value < NOISE_BAR
 
     def controls(self, dataset: str) -> pd.DataFrame:
         """Compute the measures of control images, of which one knows how good they are.

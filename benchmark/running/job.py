@@ -52,8 +52,6 @@ class Job:
         How many classes of the dataset can be the normal one.
     can_sample : bool
         Whether the detector can generate images.
-    extra_data : str
-        What the detector has seen beyond the training images; empty for nothing.
     command : str
         Runs this trial again, with the options as they were given.
     store : Store
@@ -62,6 +60,8 @@ class Job:
         Folder in which datasets lie.
     options : Options
         How it is run.
+    extra_data : str
+        What the detector has seen beyond the training images; empty for nothing.
     plugin_files : tuple of Path
         Local Python files with more detectors or datasets.
     plugin_classes : bytes
@@ -82,11 +82,11 @@ class Job:
     class_name: str
     classes: int
     can_sample: bool
-    extra_data: str
     command: str
     store: Store
     data: Path
     options: Options = field(default=Options())
+    extra_data: str = ""
     plugin_files: tuple[Path, ...] = ()
     plugin_classes: bytes = b""
     before: str | None = None
