@@ -147,7 +147,7 @@ def measures(summary: Summary, dataset: str) -> Table:
 
 
 def probes(summary: Summary, dataset: str) -> Table:
-    """Return the AUROC of normal test images against each probe, in bold below `NOISE_BAR`; empty if none was probed."""
+    """Return the AUROC of normal test images against each probe, in bold below `NOISE_BAR`; empty without any."""
     rows = summary.detectors_on(dataset)
     columns = {
         name: means
