@@ -27,20 +27,20 @@ if TYPE_CHECKING:  # for editors and type checkers; a detector that is not named
     from oodbench.detectors.base import register_family as register_family
     from oodbench.detectors.complexity import Complexity as Complexity
     from oodbench.detectors.deepsvdd import DeepSVDD as DeepSVDD
+    from oodbench.detectors.dte import DTE as DTE
     from oodbench.detectors.geotrans import GeoTrans as GeoTrans
     from oodbench.detectors.gmm import GMM as GMM
     from oodbench.detectors.iforest import IForest as IForest
-    from oodbench.detectors.kde import KDE as KDE
     from oodbench.detectors.knn import KNN as KNN
+    from oodbench.detectors.lof import LOF as LOF
     from oodbench.detectors.mean import Mean as Mean
     from oodbench.detectors.memae import MemAE as MemAE
     from oodbench.detectors.memvae import MemVAE as MemVAE
     from oodbench.detectors.ocsvm import OCSVM as OCSVM
     from oodbench.detectors.pca import PCA as PCA
-    from oodbench.detectors.ppca import PPCA as PPCA
     from oodbench.detectors.vae import VAE as VAE
 
-FAMILIES = ("pyod",)
+FAMILIES = ("pyod", "typical")
 """Files in here that make detectors on demand: users type ``pyod:NAME``."""
 
 _OF_BASE = ("Detector", "DetectorError", "FitDivergedError", "Monitor", "check_images", "register", "register_family")

@@ -15,7 +15,11 @@ from oodbench.detectors.components.types import NonNegativeInt, PositiveInt
 
 @register("knn")
 class KNN(PrincipalComponents):
-    """Mean distance to the k nearest training images, in principal components.
+    """Mean squared distance to the k nearest training images as the principal components have them.
+
+    ``‖x − x̂‖² + (1/k) Σᵢ ‖p − pᵢ‖²`` with x̂ the image within the components, p its projection and pᵢ those of its k
+    nearest training images: by Pythagoras, the mean of ``‖x − x̂ᵢ‖²``. An image of one colour has no residual, and is
+    near to training images that are themselves smooth.
 
     Parameters
     ----------
@@ -39,8 +43,12 @@ class KNN(PrincipalComponents):
         return self
 
     def score(self, images: Tensor) -> Tensor:
-        """Return the mean distance of images (N, C, H, W) to their neighbors, (N,); see `Detector.score`."""
+        """Return the mean squared distance of images (N, C, H, W) to their neighbors, (N,); see `Detector.score`."""
         known = self.projections_.double().numpy()  # in float32, small distances drown in rounding errors
         index = NearestNeighbors(n_neighbors=min(self.n_neighbors, len(known)), algorithm="brute").fit(known)
         distances, _ = index.kneighbors(self._project(images).double().numpy())
-        return torch.from_numpy(distances.mean(1)).float()
+        return torch.from_numpy((distances**2).mean(1)).float() + self._residual(images)
+
+    def error(self, images: Tensor) -> Tensor:
+        """Return the score, which is a squared distance already; see `Detector.error`."""
+        return self.score(images)

@@ -14,6 +14,9 @@ from oodbench.detectors.components.principal_components import PrincipalComponen
 class PCA(PrincipalComponents):
     """Reconstruction error of principal components: ``‖x − x̂‖²``; a linear autoencoder.
 
+    An image that the components span scores low whatever it shows. They are smooth, so an image of one colour, or a
+    blurred one, is more normal to this method than normal images are: no residual can be an outlier downwards.
+
     Parameters
     ----------
     n_components : int
@@ -28,11 +31,8 @@ class PCA(PrincipalComponents):
         return self
 
     def score(self, images: Tensor) -> Tensor:
-        """Return the squared length of images (N, C, H, W) that the components do not explain, (N,)."""
-        projections = self._project(images)
-        residual = (images - self.mean_).flatten(1) - projections @ self.axes_
-        error: Tensor = residual.square().sum(1)
-        return error
+        """Return the squared error of images (N, C, H, W) outside the components, (N,); see `Detector.score`."""
+        return self._residual(images)
 
     def reconstruct(self, images: Tensor) -> Tensor:
         """Return images (N, C, H, W) as their components have them; see `Detector.reconstruct`."""

@@ -85,6 +85,7 @@ class Adapter(PrincipalComponents):
     """
 
     target: ClassVar[type[Any]]
+    error, represent = Detector.error, Detector.represent  # on pixels there is neither
 
     def __init__(
         self,

@@ -25,7 +25,7 @@ from oodbench.benchmark.results.run_files import read_scores
 from oodbench.benchmark.results.store import Store
 from oodbench.detectors.base import DetectorError
 
-RUN = ["run", "--dataset", "digits", "--detector", "mean,pca,ppca", "--out"]
+RUN = ["run", "--dataset", "digits", "--detector", "mean,pca,gmm", "--out"]
 TRIALS = 30
 BENCH = "from oodbench.benchmark.cli.app import main; main()"
 NO_FLUSHING = "import os; os.fsync = lambda file: None\n"

@@ -81,9 +81,9 @@ def test_a_dataset_of_one_s_own(here: Path) -> None:
 
 def test_images_of_one_s_own(here: Path) -> None:
     exec(compile(block("datasets", "py", "load_sample_images"), "README.md", "exec"), {})
-    bench(block("datasets", "sh", "folder:photos ").strip() + " --detector kde --detector mean")
+    bench(block("datasets", "sh", "folder:photos ").strip() + " --detector knn --detector mean")
     page = Path("photos-results/README.md").read_text(encoding="utf-8")
-    assert float(re.findall(r"\| kde +\| +(0\.\d+)", page)[0]) > 0.85
+    assert float(re.findall(r"\| knn +\| +(0\.\d+)", page)[0]) > 0.85
     bench(block("datasets", "sh", "bench score").strip())
     scores = pd.read_csv("scores.csv")
     normal = scores["image"].str.contains("normal")

@@ -27,6 +27,7 @@ from oodbench.benchmark.running.device import choose_device
 from oodbench.benchmark.running.job import Job, stored_digest
 from oodbench.benchmark.running.memory import return_freed_memory
 from oodbench.benchmark.running.state import reset_state
+from oodbench.benchmark.running.taken_over import take_over
 from oodbench.benchmark.trials import Trial, make_detector
 from oodbench.datasets.base import DatasetError, Part
 from oodbench.datasets.components.protocols import PROTOCOLS
@@ -34,6 +35,7 @@ from oodbench.datasets.components.split import Split, as_float
 from oodbench.detectors.base import Detector, DetectorError, Monitor, can_sample
 from oodbench.detectors.components.autoencoder import Autoencoder
 from oodbench.detectors.components.batched import Trained, adopt, train_together
+from oodbench.detectors.components.wrapper import Wrapper
 
 Report = Callable[[int, int, int], None]
 """Takes a job's number, how many steps it has made, and of how many."""
@@ -118,6 +120,9 @@ def _run(job: Job, report: Report) -> TrialResult:
     trained = _trained(job, plugins, device, report)
     if trained is not None:
         adopt(cast(Autoencoder, detector), trained)
+    seconds = 0.0 if trained is None else trained.seconds
+    if isinstance(detector, Wrapper) and not job.options.trace:  # a trace watches the whole fit
+        seconds += take_over(detector, trial, job.store, plugins, device)
     evaluation = evaluate(
         detector,
         split,
@@ -129,13 +134,10 @@ def _run(job: Job, report: Report) -> TrialResult:
         gallery=job.options.keep,
     )
     result = job.result(device, status="done", **evaluation.measures().model_dump())
+    result = result.model_copy(update={"fit_seconds": round(result.fit_seconds + seconds, 3)})
     if trained is not None:
-        result = result.model_copy(
-            update={
-                "fit_seconds": round(result.fit_seconds + trained.seconds, 3),
-                "environment": {**result.environment, "trained_together": trained.count},
-            }
-        )
+        environment = {**result.environment, "trained_together": trained.count}
+        result = result.model_copy(update={"environment": environment})
     _keep(job, detector, split, evaluation, device)
     return result
 

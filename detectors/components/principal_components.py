@@ -14,6 +14,10 @@ from oodbench.detectors.components.types import NonNegativeInt, PositiveInt
 class PrincipalComponents(Detector):
     """Base of the methods that see an image as its projection on the training images' principal components.
 
+    By Pythagoras, an image's squared distance to anything within the components is that of the projections plus its
+    residual, the squared error outside them. A method that leaves the residual out takes whatever lies across the
+    components, such as noise, for normal: `_residual` and `_features` are there so that none has to.
+
     Parameters
     ----------
     n_components : int
@@ -63,6 +67,24 @@ class PrincipalComponents(Detector):
         check_images(images, self.mean_.shape)
         projections: Tensor = (images - self.mean_).flatten(1) @ self.axes_.T
         return projections
+
+    def represent(self, images: Tensor) -> Tensor:
+        """Return the projections (N, K) of images (N, C, H, W); see `Detector.represent`."""
+        return self._project(images)
+
+    def error(self, images: Tensor) -> Tensor:
+        """Return the residual of images (N, C, H, W), (N,); see `Detector.error`."""
+        return self._residual(images)
+
+    def _residual(self, images: Tensor) -> Tensor:
+        """Return the squared error (N,) of images (N, C, H, W) outside the components."""
+        outside = (images - self.mean_).flatten(1) - self._project(images) @ self.axes_
+        residual: Tensor = outside.square().sum(1)
+        return residual
+
+    def _features(self, images: Tensor) -> Tensor:
+        """Return the projections of images (N, C, H, W) and the square root of the residual, (N, K + 1)."""
+        return torch.cat([self._project(images), self._residual(images).sqrt().unsqueeze(1)], 1)
 
     def _lift(self, projections: Tensor) -> Tensor:
         """Return the images (N, C, H, W) in [0, 1] that projections (N, K) stand for."""

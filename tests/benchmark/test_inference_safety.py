@@ -142,10 +142,10 @@ def test_without_a_threshold_there_is_no_verdict(run_folder: Path, photos: Path,
 
 def test_the_command_says_what_the_threshold_achieves(photos: Path, tmp_path: Path) -> None:
     """As a table and with a file; the warning is on standard error, in one sentence."""
-    folder = tmp_path / "ppca"
+    folder = tmp_path / "gmm"
     folder.mkdir()
-    Plugins.load().detectors["ppca"]().fit(torch.rand(20, 1, 4, 4)).save(folder)
-    card = {"dataset": "mine", "class_name": "grey", "shape": [1, 4, 4], "detector": "ppca"}
+    Plugins.load().detectors["gmm"]().fit(torch.rand(20, 1, 4, 4)).save(folder)
+    card = {"dataset": "mine", "class_name": "grey", "shape": [1, 4, 4], "detector": "gmm"}
     threshold = {"value": 0.5, "keeps": 30 / 31, "images": 30}
     write_card(folder, {**card, "threshold": threshold, "normal_kept": 0.875, "ood_caught": 0.25})
     for output in ([], ["--output", tmp_path / "scores.csv"]):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from PIL import Image
 from sklearn.decomposition import PCA as SklearnPCA
 from sklearn.ensemble import IsolationForest
 from sklearn.mixture import GaussianMixture
-from sklearn.neighbors import KernelDensity
+from sklearn.neighbors import LocalOutlierFactor
 from sklearn.svm import OneClassSVM
 from torch import Tensor
 
@@ -20,15 +21,15 @@ from oodbench.detectors.complexity import Complexity, png_sizes
 from oodbench.detectors.components.gaussian_mixture import log_density
 from oodbench.detectors.components.principal_components import PrincipalComponents
 from oodbench.detectors.deepsvdd import MIN_CENTRE, DeepSVDD
+from oodbench.detectors.dte import DTE, log_odds, noise_deviations
 from oodbench.detectors.geotrans import GeoTrans
-from oodbench.detectors.gmm import GMM
+from oodbench.detectors.gmm import GMM, MIN_NOISE
 from oodbench.detectors.iforest import IForest, unfinished
-from oodbench.detectors.kde import KDE
 from oodbench.detectors.knn import KNN
+from oodbench.detectors.lof import LOF
 from oodbench.detectors.mean import Mean
 from oodbench.detectors.ocsvm import OCSVM
 from oodbench.detectors.pca import PCA
-from oodbench.detectors.ppca import PPCA
 from tests.conftest import blobs
 
 IMAGES, NEW = blobs(120, (1, 10, 10)), blobs(30, (1, 10, 10), seed=1)
@@ -40,6 +41,10 @@ def close(scores: Tensor, expected: object) -> bool:
 
 def projections(detector: PrincipalComponents, images: Tensor) -> NDArray[np.float64]:
     return ((images - detector.mean_).flatten(1).double() @ detector.axes_.double().T).numpy()
+
+
+def features(detector: PrincipalComponents, images: Tensor) -> NDArray[np.float64]:
+    return torch.cat([detector.represent(images), detector.error(images).sqrt().unsqueeze(1)], 1).double().numpy()
 
 
 def test_mean() -> None:
@@ -72,66 +77,107 @@ def test_pca_has_no_error_in_the_space_that_it_spans() -> None:
     assert detector.score(off).min() > 1e-3
 
 
-def test_ppca_is_the_likelihood_of_tipping_and_bishop() -> None:
-    reference = SklearnPCA(12, random_state=0).fit(IMAGES.flatten(1).numpy())
-    noisy = (NEW + 0.05 * torch.rand(NEW.shape, generator=torch.Generator().manual_seed(0))).clamp(0, 1)
-    expected = -2 * reference.score_samples(noisy.flatten(1).double().numpy())
-    scores = PPCA(n_components=12).fit(IMAGES).score(noisy).double().numpy()
-    assert np.ptp(scores - expected) < 1e-2 * np.ptp(expected)  # but for a constant
-    assert np.corrcoef(scores, expected)[0, 1] > 0.9999
+def test_gmm_of_one_gaussian_is_the_likelihood_of_tipping_and_bishop() -> None:
+    noisy = (IMAGES + 0.05 * torch.rand(IMAGES.shape, generator=torch.Generator().manual_seed(0))).clamp(0, 1)
+    reference = SklearnPCA(12, random_state=0).fit(noisy.flatten(1).numpy())
+    expected = -reference.score_samples(noisy.flatten(1).double().numpy())
+    scores = GMM(n_gaussians=1, n_components=12).fit(noisy).score(noisy).double().numpy()
+    assert np.abs(scores - expected).max() < 0.02 * np.ptp(expected)
 
 
-def test_gmm_is_scikit_learn_s() -> None:
+def test_gmm_adds_the_noise_outside_to_scikit_learn_s() -> None:
     detector = GMM(n_gaussians=3, n_components=5).fit(IMAGES)
     reference = GaussianMixture(3, random_state=0, reg_covar=1e-4, max_iter=20).fit(
         detector._project(IMAGES).double().numpy()
     )
-    assert close(detector.score(NEW), -reference.score_samples(projections(detector, NEW)))
+    noise = max(float(detector.noise_), MIN_NOISE)
+    outside = 0.5 * (detector.error(NEW).double().numpy() / noise + 95 * np.log(2 * np.pi * noise))
+    assert close(detector.score(NEW), outside - reference.score_samples(projections(detector, NEW)))
     standard = {"weights": torch.ones(1), "means": torch.zeros(1, 2), "factors": torch.eye(2).unsqueeze(0)}
     standard = {key: value.double() for key, value in standard.items()}
     assert log_density(standard, torch.zeros(1, 2)).item() == pytest.approx(-np.log(2 * np.pi))
 
 
-def test_kde_is_scikit_learn_s_at_its_bandwidth() -> None:
-    detector = KDE(n_components=4).fit(IMAGES)
-    reference = KernelDensity(bandwidth=float(detector.bandwidth_)).fit(projections(detector, IMAGES))
-    assert close(detector.score(NEW), -reference.score_samples(projections(detector, NEW)))
+GREYS = torch.linspace(0, 1, 11).view(-1, 1, 1, 1).expand(-1, 1, 2, 2).contiguous()
+"""Along the one component (½, ½, ½, ½), each 0.2 from the next."""
+CHEQUERED = torch.tensor([[[[0.8, 0.2], [0.2, 0.8]]]])
+"""Of mean 0.5, and 0.6 away from the even grey: all of it outside the component."""
 
 
-def test_kde_s_bandwidth_is_the_likeliest() -> None:
-    """Points from a Gaussian: no bandwidth in the grid makes held-out points likelier by much."""
-    generator = torch.Generator().manual_seed(0)
-    points = (0.5 + 0.1 * torch.randn(600, 1, 1, 4, generator=generator)).clamp(0, 1)
-    detector = KDE(n_components=1).fit(points[:300])
-    train, held_out = (projections(detector, part) for part in (points[:300], points[300:]))
-    chosen, *others = (
-        KernelDensity(bandwidth=float(detector.bandwidth_) * factor).fit(train).score(held_out)
-        for factor in (1, 0.25, 0.5, 2, 4)
-    )
-    assert chosen > max(others) - 5
+def test_what_lies_outside_the_components_by_hand() -> None:
+    detector = PCA(n_components=1).fit(GREYS)
+    assert close(detector.represent(GREYS).abs(), (torch.arange(11.0) - 5).abs().unsqueeze(1) / 5)
+    assert close(detector.represent(CHEQUERED), [[0.0]])
+    assert close(detector.score(torch.cat([GREYS[:1], CHEQUERED])), [0, 0.36])
+    assert torch.equal(detector.score(CHEQUERED), detector.error(CHEQUERED))
 
 
 def test_knn_by_hand() -> None:
-    images = torch.linspace(0, 1, 11).view(-1, 1, 1, 1).expand(-1, 1, 2, 2).contiguous()  # 0.2 apart
-    detector = KNN(n_neighbors=2, n_components=1).fit(images)
-    assert close(detector.score(images[:3]), [0.1, 0.1, 0.1])
-    assert close(detector.score(torch.full((1, 1, 2, 2), 0.95)), [0.1])
+    detector = KNN(n_neighbors=2, n_components=1).fit(GREYS)
+    assert close(detector.score(GREYS[:3]), [0.02, 0.02, 0.02])  # 0 and 0.2 away
+    assert close(detector.score(torch.full((1, 1, 2, 2), 0.95)), [0.01])
+    assert close(detector.score(CHEQUERED), [0.02 + 0.36])
+    assert torch.equal(detector.error(CHEQUERED), detector.score(CHEQUERED))
 
 
-def test_iforest_is_scikit_learn_s() -> None:
-    reference = IsolationForest(n_estimators=50, random_state=3).fit(IMAGES.flatten(1).numpy())
-    detector = IForest(n_estimators=50, seed=3).fit(IMAGES)
-    assert close(detector.score(NEW), -reference.score_samples(NEW.flatten(1).numpy()))
+def test_lof_is_scikit_learn_s_with_the_residual_as_a_feature(tmp_path: Path) -> None:
+    detector = LOF(n_neighbors=7, n_components=6).fit(IMAGES)
+    reference = LocalOutlierFactor(n_neighbors=7, novelty=True).fit(features(detector, IMAGES))
+    assert close(detector.score(NEW), -reference.score_samples(features(detector, NEW)))
+    detector.save(tmp_path)
+    assert torch.equal(LOF.load(tmp_path).score(NEW), detector.score(NEW))
+    near, far = LOF(n_neighbors=2, n_components=1).fit(GREYS).score(torch.cat([GREYS[5:6], CHEQUERED]))
+    assert near == pytest.approx(1)
+    assert far > 2
+
+
+def test_dte_finds_more_noise_in_noisier_images(tmp_path: Path) -> None:
+    detector = DTE(epochs=60, n_components=8).fit(IMAGES)
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.randn(NEW.shape, generator=generator)
+    means = [detector.score((NEW + deviation * noise).clamp(0, 1)).mean() for deviation in (0, 0.1, 0.5)]
+    assert means == sorted(means)
+    detector.save(tmp_path)
+    assert torch.equal(DTE.load(tmp_path).score(NEW), detector.score(NEW))
+
+
+def test_dte_s_noise_and_score_by_hand() -> None:
+    assert noise_deviations()[0].item() == pytest.approx(0.01)
+    assert noise_deviations()[-1].item() ** 2 == pytest.approx(1 - np.prod(1 - np.linspace(1e-4, 1e-2, 400)))
+    even, certain, beyond = log_odds(torch.tensor([[0.0, 0, 0], [0, 0, 100], [0, 0, 200]]))
+    assert even.item() == pytest.approx(0)
+    assert certain.item() == pytest.approx(100 - np.log(1.5), abs=1e-4)  # m = 2, 2 − m = 3 exp(−100)
+    assert beyond > certain
+
+
+def test_iforest_is_scikit_learn_s_with_the_residual_as_a_feature() -> None:
+    detector = IForest(n_estimators=50, n_components=6, seed=3).fit(IMAGES)
+    reference = IsolationForest(n_estimators=50, random_state=3).fit(features(detector, IMAGES))
+    assert close(detector.score(NEW), -reference.score_samples(features(detector, NEW)))
     assert unfinished(np.array([1, 2])).tolist() == [0, 1]
     assert unfinished(np.array([256]))[0] == pytest.approx(10.2448, abs=1e-3)
 
 
-def test_ocsvm_is_scikit_learn_s() -> None:
+def test_ocsvm_is_scikit_learn_s_on_a_logarithmic_scale() -> None:
     detector = OCSVM(n_components=6, nu=0.2, gamma=2).fit(IMAGES)
-    train = detector._project(IMAGES).double().numpy()
-    reference = OneClassSVM(nu=0.2, gamma=float(detector.gamma_)).fit(train)
-    assert close(detector.score(NEW), -reference.decision_function(projections(detector, NEW)))
+    reference = OneClassSVM(nu=0.2, gamma=float(detector.gamma_)).fit(features(detector, IMAGES))
+    expected = np.log(reference.offset_) - np.log(reference.score_samples(features(detector, NEW)))
+    assert close(detector.score(NEW), expected.squeeze())
     assert float((detector.score(IMAGES) > 0).float().mean()) <= 0.21
+
+
+def test_ocsvm_orders_images_however_far_away() -> None:
+    detector = OCSVM(n_components=1, gamma=1000).fit(0.4 + 0.1 * GREYS)
+    scores = detector.score(GREYS[5:])
+    assert (scores.diff() > 1).all()
+
+
+def test_noise_is_further_away_than_any_normal_image() -> None:
+    """Its projections alone are those of a grey image."""
+    noise = torch.rand(30, 1, 10, 10, generator=torch.Generator().manual_seed(0))
+    for detector in (PCA(), KNN(), GMM(), LOF(), OCSVM(), IForest(), DTE(epochs=10)):
+        detector.fit(IMAGES)
+        assert detector.score(noise).min() > detector.score(NEW).max(), detector
 
 
 def test_no_more_components_than_images_or_a_quarter_of_the_pixels() -> None:

@@ -41,11 +41,11 @@ def test_an_epoch(
     benchmark.pedantic(detector.fit, (images[0],), rounds=3, warmup_rounds=1)
 
 
-@pytest.mark.parametrize("name", ["ae", "vae", "memae", "memvae", "knn", "kde"])
+@pytest.mark.parametrize("name", ["ae", "vae", "memae", "memvae", "knn", "lof"])
 def test_scoring(
     name: str, dataset: str, images: tuple[Tensor, Tensor], plugins: Plugins, benchmark: BenchmarkFixture
 ) -> None:
-    changes = () if name in ("knn", "kde") else (("epochs", 1),)
+    changes = () if name in ("knn", "lof") else (("epochs", 1),)
     detector = make_detector(plugins, Trial(dataset, name, 3, 0, changes)).fit(images[0])
     benchmark.pedantic(detector.score, (images[1],), rounds=3, warmup_rounds=1)
     benchmark.extra_info["images"] = SCORED

@@ -29,16 +29,16 @@ def test_sample_of_a_detector_that_cannot(tmp_path: Path) -> None:
 
 def test_sample_draws_from_the_model_of_its_protocol(tmp_path: Path) -> None:
     select = ["--dataset", "digits", "--class", "3", "--out", tmp_path]
-    done("run", "--detector", "ppca", *select, "--protocol", "memae")
+    done("run", "--detector", "gmm", *select, "--protocol", "memae")
     output = ["--output", tmp_path / "grid.png"]
-    done("sample", "ppca", *select, *output, "--protocol", "memae")
-    other = bench("sample", "ppca", *select, *output)
+    done("sample", "gmm", *select, *output, "--protocol", "memae")
+    other = bench("sample", "gmm", *select, *output)
     assert other.exit_code == 2
     assert "There is no stored model in" in other.stderr
 
 
 def test_the_command_that_sample_names_makes_the_model(tmp_path: Path) -> None:
-    select = ["ppca", "--dataset", "digits", "--class", "3"]
+    select = ["gmm", "--dataset", "digits", "--class", "3"]
     sample = ["sample", *select, "--out", tmp_path, "--output", tmp_path / "x.png"]
     (command,) = re.findall(r"run `(.+)` to make it", bench(*sample).stderr)
     assert pasted(command).exit_code == 0
@@ -48,4 +48,4 @@ def test_the_command_that_sample_names_makes_the_model(tmp_path: Path) -> None:
 def test_scores_of_images_are_shown_with_whole_names(finished: Path, tmp_path: Path) -> None:
     path = tmp_path / f"{'long-name-' * 12}.png"
     Image.new("L", (8, 8)).save(path)
-    assert f" {path} " in done("score", finished / "runs" / "digits" / "ppca" / "class-3_seed-0", path)
+    assert f" {path} " in done("score", finished / "runs" / "digits" / "gmm" / "class-3_seed-0", path)

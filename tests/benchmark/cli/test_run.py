@@ -28,13 +28,13 @@ def test_a_run_writes_the_leaderboard(finished: Path) -> None:
 
 
 def test_a_run_says_first_and_last_where_it_writes_and_shows_the_ranks(tmp_path: Path) -> None:
-    first, *shown, last = done("run", *DIGITS, "--detector", "mean,ppca", "--out", tmp_path).splitlines()
+    first, *shown, last = done("run", *DIGITS, "--detector", "mean,gmm", "--out", tmp_path).splitlines()
     assert first == f"Writing to {tmp_path} (results, leaderboard) and {tmp_path}/runs (run folders)."
     assert shown[0].startswith("2 trials: 0 done already, 2 to run, ")
     assert last == f"Leaderboard: {tmp_path}/README.md, results: {tmp_path}/results, run folders: {tmp_path}/runs"
     assert "Writing the leaderboard: page, table and plots." in shown
     rows = [line.split("│") for line in shown if "│" in line]
-    assert {row[2].strip() for row in rows} == {"mean", "ppca"}
+    assert {row[2].strip() for row in rows} == {"mean", "gmm"}
 
 
 def test_the_ranks_are_of_the_datasets_that_were_run(tmp_path: Path) -> None:
@@ -98,7 +98,7 @@ def test_a_command_of_the_page_runs_its_trials_again(tmp_path: Path) -> None:
 
 
 def test_a_run_with_nothing_to_do_starts_no_process(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    select = ["--dataset", "digits", "--class", "3", "--detector", "ppca,vae", "--set", "vae.epochs=3"]
+    select = ["--dataset", "digits", "--class", "3", "--detector", "gmm,vae", "--set", "vae.epochs=3"]
     program = (
         "import sys, multiprocessing.forkserver as server\n"
         "from oodbench.benchmark.cli.app import app\n"

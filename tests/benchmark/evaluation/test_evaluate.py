@@ -23,7 +23,7 @@ from oodbench.datasets.digits import Digits
 from oodbench.detectors.ae import AE
 from oodbench.detectors.base import Detector, Monitor
 from oodbench.detectors.mean import Mean
-from oodbench.detectors.ppca import PPCA
+from oodbench.detectors.gmm import GMM
 
 MEASURED_ANEW = ("fit_seconds", "score_images_per_second", "peak_memory_mb")
 
@@ -41,7 +41,7 @@ def figures(measures: Measures) -> dict[str, Any]:
 
 
 def test_the_figures_are_those_of_scores_samples_and_images(digits: Split) -> None:
-    detector = PPCA()
+    detector = GMM()
     evaluation = evaluate(detector, digits, seed=4)
     expected = detector.score(as_float(digits.test)).numpy()
     assert evaluation.detector is detector
@@ -62,7 +62,7 @@ def test_the_figures_are_those_of_scores_samples_and_images(digits: Split) -> No
 
 
 def test_samples_are_measured_against_reference_features(digits: Split) -> None:
-    evaluation = evaluate(PPCA(), digits, reference=lambda: reference_of(Digits, 3, lambda: digits))
+    evaluation = evaluate(GMM(), digits, reference=lambda: reference_of(Digits, 3, lambda: digits))
     reference = reference_of(Digits, 3, lambda: digits)
     assert reference is not None
     assert evaluation.samples is not None
@@ -74,7 +74,7 @@ def test_samples_are_measured_against_reference_features(digits: Split) -> None:
 
 
 def test_only_figures_are_serialised(digits: Split) -> None:
-    evaluation = evaluate(PPCA(), digits, gallery=True)
+    evaluation = evaluate(GMM(), digits, gallery=True)
     alone = evaluation.measures()
     assert type(alone) is Measures
     assert alone.model_dump() == evaluation.model_dump()
@@ -85,7 +85,7 @@ def test_only_figures_are_serialised(digits: Split) -> None:
 def test_a_split_may_be_of_numpy_arrays(digits: Split) -> None:
     arrays = Split(**{field.name: getattr(digits, field.name).numpy() for field in fields(Split)})
     arrays.train.flags.writeable = False  # type: ignore[attr-defined]
-    assert figures(evaluate(PPCA(), arrays)) == figures(evaluate(PPCA(), digits))
+    assert figures(evaluate(GMM(), arrays)) == figures(evaluate(GMM(), digits))
 
 
 @pytest.mark.parametrize(
@@ -276,7 +276,7 @@ def test_scores_do_not_depend_on_how_many_images_are_scored_at_once(
     """540 test images: a worker has memory for a part of a large dataset's."""
     given: list[int] = []
 
-    class Notes(PPCA):
+    class Notes(GMM):
         def score(self, images: Tensor) -> Tensor:
             given.append(len(images))
             return super().score(images)
@@ -295,7 +295,7 @@ def test_scores_do_not_depend_on_how_many_images_are_scored_at_once(
 
 def test_a_gallery_shows_what_was_measured(digits: Split) -> None:
     evaluation = evaluate(
-        PPCA(), digits, reference=lambda: reference_of(Digits, 3, lambda: digits), gallery=True, trace=True
+        GMM(), digits, reference=lambda: reference_of(Digits, 3, lambda: digits), gallery=True, trace=True
     )
     gallery = evaluation.gallery
     assert gallery is not None

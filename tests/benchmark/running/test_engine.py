@@ -319,7 +319,7 @@ def test_trials_of_another_protocol_do_not_go_into_this_store(plugins: Plugins, 
 
 
 def test_under_another_protocol_samples_are_drawn_and_not_measured(plugins: Plugins, tmp_path: Path) -> None:
-    trial, store = Trial("digits", "ppca", 0, 1, protocol="memae"), Store.at(tmp_path, "memae")
+    trial, store = Trial("digits", "gmm", 0, 1, protocol="memae"), Store.at(tmp_path, "memae")
     assert engine.run([trial], plugins, store, data=tmp_path).failed == []
     result = store.read(trial)
     assert result is not None
@@ -331,6 +331,6 @@ def test_under_another_protocol_samples_are_drawn_and_not_measured(plugins: Plug
     dataset = plugins.datasets["digits"](tmp_path)
     split = memae_split(dataset.load("train"), dataset.load("test"), 0, 1)
     with np.load(folder / "scores.npz") as file:
-        detector = plugins.detectors["ppca"].load(folder)
+        detector = plugins.detectors["gmm"].load(folder)
         assert np.array_equal(file["score"], detector.score(as_float(split.test)).numpy())
     assert engine.run([trial], plugins, store, data=tmp_path).done == 0

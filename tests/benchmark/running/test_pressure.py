@@ -59,7 +59,7 @@ def test_a_full_disk(tmp_path: Path) -> None:
         'mount -t tmpfs -o size=1200k none "$FOLDER"; "$@"; echo "code $?"; '
         f'cp -a "$FOLDER" "{kept}"; mount -o remount,size=50m "$FOLDER"; "$@"; echo "code $?"; ls -aR "$FOLDER"'
     )
-    done = on_disk(script, folder, command(folder, "--detector", "ppca", "--detector", "mean"))
+    done = on_disk(script, folder, command(folder, "--detector", "gmm", "--detector", "mean"))
     first, second = done.stdout.split("code ", 1)
     assert second.startswith("1\n"), done.stdout + done.stderr
     assert done.stderr.endswith(f"cannot be written to (No space left on device). {STORED}"), done.stderr
@@ -208,7 +208,7 @@ def test_what_was_there_before_is_done_again_whatever_the_clock_says(plugins: Pl
 def test_the_page_is_written_after_a_run_whatever_the_clock_says(tmp_path: Path) -> None:
     select = ["run", "--dataset", "digits", "--class", "3", "--results-only", "--out", str(tmp_path)]
     page = tmp_path / "README.md"
-    for detector in ("mean", "ppca"):
+    for detector in ("mean", "gmm"):
         assert CliRunner().invoke(app, [*select, "--detector", detector]).exit_code == 0
         assert detector in page.read_text()
         future = time.time() + 3600
