@@ -55,6 +55,9 @@ class Dataset(ABC):
     feature_classifier : Path, optional
         Weights (safetensors) of a classifier in whose features generated images are measured; see
         `oodbench.benchmark.evaluation.classifier`.
+    feature_weakness : str
+        Why generated images are measured in these features but not ranked, one sentence without its full stop; empty
+        where the features are good enough to rank by. A dataset in a local file is always ranked.
     """
 
     name: ClassVar[str] = ""
@@ -63,6 +66,7 @@ class Dataset(ABC):
     abnormal: tuple[int, ...] = ()
     version: str = ""
     feature_classifier: ClassVar[Path | None] = None
+    feature_weakness: ClassVar[str] = ""
 
     def __init__(self, root: Path) -> None:
         self.root = root

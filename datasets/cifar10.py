@@ -18,6 +18,10 @@ class CIFAR10(FilesDataset):
 
     class_names = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
     shape = (3, 32, 32)
+    feature_weakness = (
+        "the samples of all methods lie far from anything that this small classifier was trained on, and it has not "
+        "been shown that their order there follows their quality"
+    )
     sizes: ClassVar[dict[str, int]] = {"train": 50_000, "test": 10_000}
     checksums: ClassVar[dict[str, str]] = {
         f"{FOLDER}/data_batch_1": "c99cafc152244af753f735de768cd75f",

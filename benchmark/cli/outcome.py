@@ -32,18 +32,20 @@ def write_leaderboard(store: Store, jobs: int, *, ran: int) -> Path:
 
 
 def show_ranks(store: Store, datasets: Collection[str]) -> None:
-    """Print the ranked table of some datasets, best first, and what was left out of it."""
+    """Print the ranked tables of some datasets, best first, and what was left out of them."""
     from oodbench.benchmark.reporting.summary import Summary
-    from oodbench.benchmark.reporting.tables import ranked_rows
+    from oodbench.benchmark.reporting.tables import ranked
 
     results = store.read_all()
     for problem in results.problems:
         say(f"Left out: {problem}", style="yellow")
-    ranked = ranked_rows(Summary(results.select(dataset=datasets)))
-    table = make_table(ranked.header)
-    for row in ranked.rows:
-        table.add_row(*row)
-    show_tables(table)
+    summary = Summary(results.select(dataset=datasets))
+    for dataset in summary.datasets:
+        for caption, rows in ranked(summary, dataset).items():
+            table = make_table(rows.header, caption)
+            for row in rows.rows:
+                table.add_row(*row)
+            show_tables(table)
 
 
 def show_failures(failed: Sequence[TrialResult], done: int) -> None:

@@ -17,7 +17,7 @@ from oodbench.benchmark.evaluation.measures import DETECTION
 from oodbench.benchmark.files import file_name
 from oodbench.benchmark.reporting.diff import ALARMING, Comparison
 from oodbench.benchmark.reporting.format import command_line, duration, in_one_line, or_dash
-from oodbench.benchmark.reporting.significance import bootstrap_interval
+from oodbench.benchmark.reporting.interval import bootstrap_interval
 from oodbench.benchmark.results.collection import Results
 from oodbench.benchmark.results.run_files import SCORES, read_scores
 from oodbench.benchmark.results.store import Store
@@ -145,10 +145,17 @@ def ranks(store: Store) -> dict[str, list[dict[str, Any]]]:
     board = results.leaderboard()
     return {
         dataset: records(
-            board[dataset].sort_values(["rank", "auroc"], ascending=[True, False], kind="stable").reset_index()
+            board[dataset]
+            .sort_values(["extra_data", "rank", "auroc"], ascending=[True, True, False], key=_place, kind="stable")
+            .reset_index()
         )
         for dataset in board.columns.get_level_values(0).unique()
     }
+
+
+def _place(column: pd.Series) -> pd.Series:
+    """Place detectors with extra data below those without."""
+    return column.fillna("") != "" if column.name == "extra_data" else column
 
 
 def records(table: pd.DataFrame) -> list[dict[str, Any]]:

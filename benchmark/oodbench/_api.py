@@ -181,9 +181,8 @@ def evaluate(
     made = _made(detector, seed) if isinstance(detector, str | Path | type) else cast("Detector", detector)
     given: dict[str, Any] = {}
     if loaded is not None:
-        given["reference"] = lambda: reference_of(
-            loaded.dataset, loaded.normal_class, lambda: loaded, protocol=loaded.protocol
-        )
+        of_split = loaded.dataset, loaded.normal_class, lambda: loaded
+        given["reference"] = lambda: reference_of(*of_split, protocol=loaded.protocol)
         given["others"] = lambda: other_datasets(loaded.dataset.name, loaded.data)
     return measure(made, split, seed=seed, trace=trace, **given)
 

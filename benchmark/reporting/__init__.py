@@ -1,1 +1,1 @@
-"""What results say: summary and significance, the leaderboard page, figures, and comparisons."""
+"""What results say: summary, the leaderboard page, figures, and comparisons."""

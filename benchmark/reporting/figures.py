@@ -24,26 +24,6 @@ MARKERS = "os^vDPX*<>"
 """One a detector, each with a colour of its own."""
 
 
-def draw_critical_differences(path: Path, *, ranks: Mapping[str, float], p_values: pd.DataFrame) -> None:
-    """Draw average ranks, with bars over detectors that do not differ significantly (Demšar, JMLR 2006, §3.2.2)."""
-    from scikit_posthocs import critical_difference_diagram  # it imports much
-
-    with pictures.figure(path, size=(9, 1 + 0.22 * len(ranks))) as axes:
-        drawn = critical_difference_diagram(
-            dict(sorted(ranks.items())),
-            p_values,
-            ax=axes,
-            label_fmt_left="{label} ({rank:.1f})",
-            label_fmt_right="({rank:.1f}) {label}",
-            elbow_props={"color": "0.4"},
-            marker_props={"color": pictures.NORMAL_COLOUR},
-            crossbar_props={"color": pictures.OOD_COLOUR, "marker": "o", "markersize": 5},
-            text_h_margin=0.1,
-        )
-        for label in drawn["labels"]:
-            label.set_text(figure_text(label.get_text()))
-
-
 def draw_both_sides(path: Path, *, table: pd.DataFrame, dataset: str, replay: float) -> None:
     """Draw AUROC against Fréchet distance; up and right is better.
 

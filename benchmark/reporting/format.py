@@ -26,7 +26,7 @@ MARKDOWN = (
     ("<", "&lt;"),
     (">", "&gt;"),
     (r"([\\`*\[\]|$~])", r"\\\1"),
-    # within a word it is no emphasis: ae@plain_score
+    # within a word it is no emphasis: memae@memory_size=3
     (r"(?<!\w)_+|_+(?!\w)", lambda run: run[0].replace("_", r"\_")),
     (r"(?<!\S)#", r"\\#"),
     # what would begin a list or a line, in a list or under a heading

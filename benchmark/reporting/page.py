@@ -38,10 +38,10 @@ class Section:
         Its name.
     seeds : Markdown
         Over how many seeds its figures are means.
-    comparison : Comparison or None
-        Which differences are significant on this dataset; None where the overall comparison has it.
-    by_class, published, measures, probes, generation : Table
+    by_class, published, measures, probes, generation, ablations : Table
         Empty where there is nothing to show.
+    recalled : bool
+        Whether a published figure has not been checked against its paper.
     classifiers : str
         Digests of the classifiers in whose features samples are measured.
     plots : list of Plot
@@ -52,12 +52,13 @@ class Section:
 
     dataset: str
     seeds: Markdown
-    comparison: notes.Comparison | None
     by_class: Table
     published: Table
+    recalled: bool
     measures: Table
     probes: Table
     generation: Table
+    ablations: Table
     classifiers: str
     plots: list[Plot]
     samples: list[Table]
@@ -85,11 +86,9 @@ def render(summary: Summary, plots: Sequence[Plot] = ()) -> str:
         protocol=PROTOCOLS[summary.protocol],
         by_default=summary.protocol == DEFAULT_PROTOCOL,
         headline=tables.headline(summary),
-        comparison=notes.compared(summary.overall, summary.overall_generation),
-        quick=notes.against_quick(summary),
+        measured={len(summary.controls(dataset)) > 0 for dataset in summary.datasets},
         partial=_has_partial_rows(summary),
         mixed=notes.mixed_versions(summary),
-        plots=[plot for plot in plots if not plot.dataset],
         sections=[_section(summary, dataset, plots) for dataset in summary.datasets],
         oracle=tables.oracle(summary),
         diagnosed=sum(bool(result.diagnostics) for result in results),
@@ -135,17 +134,18 @@ def _shown(value: Any) -> str:
 
 def _section(summary: Summary, dataset: str, plots: Sequence[Plot]) -> Section:
     mine = [plot for plot in plots if plot.dataset == dataset]
-    rankings = summary.ranking[dataset], summary.generation_ranking[dataset]
+    papers = tables.published(summary, dataset)
     used = {result.classifier for result in summary.results if result.dataset == dataset and result.controls}
     return Section(
         dataset=dataset,
         seeds=notes.over_seeds(summary, dataset),
-        comparison=None if summary.overall_has(dataset) else notes.compared(*rankings),
         by_class=tables.by_class(summary, dataset),
-        published=tables.published(summary, dataset),
+        published=papers,
+        recalled=any(row[-1].startswith("recalled") for row in papers.rows),
         measures=tables.measures(summary, dataset),
         probes=tables.probes(summary, dataset),
         generation=tables.generation(summary, dataset),
+        ablations=tables.ablations(summary, dataset),
         classifiers=", ".join(sorted(name for name in used if name)),
         plots=[plot for plot in mine if not plot.detector],
         samples=_side_by_side([plot for plot in mine if plot.detector]),

@@ -21,7 +21,7 @@ from sklearn.metrics import roc_auc_score
 from oodbench.benchmark.files import digest, file_name, replacing
 from oodbench.benchmark.reporting import figures
 from oodbench.benchmark.reporting.format import Markdown, markdown_cell
-from oodbench.benchmark.reporting.summary import Ranking, Summary
+from oodbench.benchmark.reporting.summary import Summary
 from oodbench.benchmark.results.run_files import read_samples, read_scores
 from oodbench.benchmark.results.store import Store
 from oodbench.benchmark.trials import trial_path
@@ -47,7 +47,7 @@ class Plot:
     caption : str
         What it shows.
     dataset : str
-        Where on the page it belongs; empty if at the top.
+        In whose section of the page it stands.
     detector : str
         Whose it is; empty if it shows all.
     digest : str
@@ -144,30 +144,15 @@ def plots_of(summary: Summary, store: Store) -> list[Plot]:
     list of Plot
         In the order of the page.
     """
-    plots = _of_ranks(summary, summary.overall, "") if summary.overall else []
-    for dataset in summary.datasets:
-        plots += _of_dataset(summary, dataset, store)
-    return plots
-
-
-def _of_ranks(summary: Summary, ranking: Ranking, dataset: str) -> list[Plot]:
-    """Average ranks, where there are three detectors or more to tell apart."""
-    if ranking.p_values is None or len(ranking.ranks) < 3:
-        return []
-    among = ranking.splits.columns.get_level_values(0)
-    rows = summary.done[summary.done["detector"].isin(list(ranking.ranks)) & summary.done["dataset"].isin(among)]
-    draw = functools.partial(figures.draw_critical_differences, ranks=ranking.ranks, p_values=ranking.p_values)
-    caption = "Average ranks; the detectors at the dots of a bar do not differ significantly"
-    return [Plot(f"{_start(dataset)}ranks.png", caption, dataset, "", _digest(rows), draw)]
+    return [plot for dataset in summary.datasets for plot in _of_dataset(summary, dataset, store)]
 
 
 def _of_dataset(summary: Summary, dataset: str, store: Store) -> list[Plot]:
     rows = summary.done[summary.done["dataset"] == dataset]
     digest, start, names = _digest(rows), _start(dataset), summary.class_names[dataset]
-    plots = [] if summary.overall_has(dataset) else _of_ranks(summary, summary.ranking[dataset], dataset)
     by_class = summary.by_class(dataset)
     heat_map = functools.partial(figures.draw_heat_map, table=by_class.rename(columns=names), dataset=dataset)
-    plots.append(Plot(f"{start}auroc.png", "AUROC by normal class", dataset, "", digest, heat_map))
+    plots = [Plot(f"{start}auroc.png", "AUROC by normal class", dataset, "", digest, heat_map)]
     plots += _both_sides(summary, dataset, rows)
     runs = _first_seed_runs(rows, store)
     plots.append(_roc(summary, dataset, rows, runs))
@@ -248,9 +233,7 @@ def _auroc_in(folder: Path) -> float:
 
 
 def _start(dataset: str) -> str:
-    """Return what the names of a dataset's pictures begin with; nothing for those of the whole page."""
-    if not dataset:
-        return ""
+    """Return what the names of a dataset's pictures begin with."""
     name = file_name(dataset)
     if SAMPLES in f"{name}-":  # what follows it must be the name of a detector
         name = f"{name.replace('-samples', '_samples')}-{digest(dataset)[:8]}"

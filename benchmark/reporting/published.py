@@ -15,8 +15,6 @@ MEAN = "mean"
 ROW = ["method", "detector", "dataset", "protocol", "paper", "table"]
 ABOUT = (*ROW, "certainty", MEAN)
 """Columns that are no classes."""
-PLAIN = "@plain_score=true"
-"""Ends the label of one of ours that scores as in its paper."""
 OUR_NAMES = {"whole test part": DEFAULT_PROTOCOL, "2/3 train, 30 % OOD": MemAE.name}
 """Of the protocols in the file."""
 
@@ -75,7 +73,7 @@ def beside_ours(summary: Summary, dataset: str) -> list[list[str]]:
                 figure["method"],
                 *(or_dash(figure.get(name) if name not in ABOUT else None, "{:.3f}") for name in names),
                 or_dash(figure[MEAN], "{:.3f}"),
-                _differences(summary, dataset, figure["detector"], figure[MEAN]) if comparable else DASH,
+                _difference(summary, dataset, figure["detector"], figure[MEAN]) if comparable else DASH,
                 figure["protocol"],
                 ", ".join(part for part in (figure["paper"], figure["table"]) if part),
                 figure["certainty"],
@@ -84,10 +82,7 @@ def beside_ours(summary: Summary, dataset: str) -> list[list[str]]:
     return rows
 
 
-def _differences(summary: Summary, dataset: str, detector: str, paper: float) -> str:
-    """Return the difference of our mean over all classes to the paper's, as configured and with the plain score."""
-    ours = {label: summary.mean(dataset, label) for label in (detector, f"{detector}{PLAIN}")}
-    return (
-        ", ".join(f"{label} {mean.value - paper:+.3f}" for label, mean in ours.items() if mean and mean.complete)
-        or DASH
-    )
+def _difference(summary: Summary, dataset: str, detector: str, paper: float) -> str:
+    """Return the difference of our mean over all classes to the paper's."""
+    mean = summary.mean(dataset, detector)
+    return f"{detector} {mean.value - paper:+.3f}" if mean and mean.complete else DASH

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 import pandas as pd
 
+from oodbench.benchmark.errors import UsageError
 from oodbench.benchmark.evaluation.measures import GENERATION
-from oodbench.benchmark.reporting.significance import can_be_told_apart, paired_tests
+from oodbench.benchmark.plugins import Registry
 from oodbench.benchmark.results import aggregate
 from oodbench.benchmark.results.collection import Results
 from oodbench.benchmark.results.result import TrialResult
 from oodbench.benchmark.trials import BENCHMARK_DATASETS
+from oodbench.datasets.base import Dataset, DatasetError
 
 NOISE_BAR = 0.9
 """Mean AUROC against uniform noise below which a detector is said to take noise for normal."""
@@ -59,39 +61,11 @@ class Mean:
 
 
 @dataclass(frozen=True)
-class Ranking:
-    """Detectors ranked by one measure on the splits of one dataset or more.
-
-    Attributes
-    ----------
-    splits : DataFrame
-        Detectors × splits, means over seeds, without NaN.
-    ascending : bool
-        Whether less is better.
-    """
-
-    splits: pd.DataFrame
-    ascending: bool = False
-
-    @cached_property
-    def ranks(self) -> dict[str, float]:
-        """Rank in each split (1 is best, ties share), averaged over the splits; best first."""
-        means = self.splits.rank(ascending=self.ascending).mean(axis=1)
-        return {str(label): float(rank) for label, rank in means.sort_values(kind="stable").items()}
-
-    @cached_property
-    def p_values(self) -> pd.DataFrame | None:
-        """Detectors × detectors, best first (see `paired_tests`); None where there is too little to compare."""
-        return paired_tests(self.splits.loc[list(self.ranks)]) if can_be_told_apart(*self.splits.shape) else None
-
-
-@dataclass(frozen=True)
 class Summary:
     """All figures of a leaderboard.
 
     A dataset's figures and ranks depend on its own results alone: a detector is ranked there if its hyperparameters are
-    unchanged and one of its seeds has all classes. The overall ranking is over the benchmark's own datasets, among the
-    detectors that are ranked on each of them.
+    unchanged and one of its seeds has all classes. Detectors with extra data are ranked among themselves.
 
     Attributes
     ----------
@@ -127,25 +101,32 @@ class Summary:
 
     @cached_property
     def detectors(self) -> list[str]:
-        """Labels of detectors with results: by overall rank, then by rank on each dataset, the unranked last."""
-        overall = self.overall.ranks if self.overall else {}
-
-        def place(label: str) -> tuple[float | str, ...]:
-            ranks = [self.ranking[dataset].ranks.get(label, math.inf) for dataset in self.datasets]
-            return (overall.get(label, math.inf), *ranks, *self._worst_first(label), label)
-
-        return sorted(set(self.frame["detector"]), key=place)
+        """Labels of detectors with results: as on the first dataset, then those that it lacks as on the next."""
+        return list(dict.fromkeys(label for dataset in self.datasets for label in self.detectors_on(dataset)))
 
     def detectors_on(self, dataset: str) -> list[str]:
-        """Return the labels of detectors with results on a dataset: by rank, the unranked last, by AUROC."""
-        ranks = self.ranking[dataset].ranks
+        """Return the labels of detectors with results on a dataset: by rank, the unranked last, by AUROC.
+
+        Those with extra data stand below all others, in the same order.
+        """
+        ranks = self.ranks[dataset]
         present = set(self.frame.loc[self.frame["dataset"] == dataset, "detector"])
-        return sorted(present, key=lambda label: (ranks.get(label, math.inf), -self._auroc(dataset, label), label))
+
+        def place(label: str) -> tuple[bool, float, float, str]:
+            extra = label in self.extra_data
+            return extra, ranks.get(label, math.inf), -self._auroc(dataset, label), label
+
+        return sorted(present, key=place)
 
     @cached_property
-    def changed(self) -> set[str]:
-        """Labels of detectors that ran with changed hyperparameters; they are shown, but not ranked."""
-        return self.results.changed
+    def extra_data(self) -> dict[str, str]:
+        """What images detectors have seen beyond the training images, by label, of those that have seen any."""
+        return {result.label: result.extra_data for result in self.results if result.extra_data}
+
+    @cached_property
+    def changed(self) -> dict[str, str]:
+        """Detectors that ran with changed hyperparameters, from label to name; they are shown, but not ranked."""
+        return {result.label: result.detector for result in self.results if result.changes}
 
     @cached_property
     def class_names(self) -> dict[str, dict[int, str]]:
@@ -225,6 +206,23 @@ class Summary:
         mean = self.mean(dataset, detector, "probe_noise")
         return mean is not None and mean.value < NOISE_BAR
 
+    def difference(self, dataset: str, detector: str, other: str, metric: str = "auroc") -> float:
+        """Compute by how much a detector's mean is above another's, over the classes that both have; NaN if none.
+
+        Parameters
+        ----------
+        dataset, detector, other : str
+            Which rows; the detectors by their labels.
+        metric : str
+            A column of `frame`.
+
+        Returns
+        -------
+        float
+        """
+        table = aggregate.by_class(self.frame, dataset, metric).T
+        return float((table[detector] - table[other]).mean())
+
     def controls(self, dataset: str) -> pd.DataFrame:
         """Compute the measures of control images, of which one knows how good they are.
 
@@ -266,40 +264,27 @@ class Summary:
     # ------------------------------------------------------------------ ranks
 
     @cached_property
-    def ranking(self) -> dict[str, Ranking]:
-        """By AUROC, on each dataset for itself."""
-        return {dataset: self._ranking([dataset]) for dataset in self.datasets}
+    def ranks(self) -> dict[str, dict[str, float]]:
+        """By AUROC, for each dataset: from label to the rank averaged over its classes; see `aggregate.ranks`."""
+        return {dataset: self._ranks(dataset, "auroc") for dataset in self.datasets}
 
     @cached_property
-    def generation_ranking(self) -> dict[str, Ranking]:
-        """By Fréchet distance, on each dataset for itself, among the ranked detectors that sample."""
-        return {dataset: self._ranking([dataset], "frechet") for dataset in self.datasets}
+    def generation_ranks(self) -> dict[str, dict[str, float]]:
+        """The same by Fréchet distance, of those ranked by AUROC that sample; empty where samples are not ranked."""
+        return {
+            dataset: {} if self.generation_unranked[dataset] else self._ranks(dataset, "frechet")
+            for dataset in self.datasets
+        }
 
     @cached_property
-    def overall(self) -> Ranking | None:
-        """By AUROC over the splits of the benchmark's datasets; None with fewer than two detectors ranked on all."""
-        return self._overall("auroc")
+    def generation_unranked(self) -> dict[str, str]:
+        """For each dataset why its samples are not ranked; empty where they are, or where there are none."""
+        measured = set(self.done.loc[self.done["frechet"].notna(), "dataset"])
+        return {dataset: _feature_weakness(dataset) if dataset in measured else "" for dataset in self.datasets}
 
-    @cached_property
-    def overall_generation(self) -> Ranking | None:
-        """The same by Fréchet distance, among those of the ranked detectors that sample."""
-        return self._overall("frechet") if self.overall else None
-
-    def overall_has(self, dataset: str) -> bool:
-        """Whether there is an overall ranking, and a dataset is part of it."""
-        return self.overall is not None and dataset in BENCHMARK_DATASETS
-
-    def _overall(self, metric: str) -> Ranking | None:
-        if not set(BENCHMARK_DATASETS) <= set(self.datasets):
-            return None
-        ranking = self._ranking(BENCHMARK_DATASETS, metric)
-        return ranking if metric != "auroc" or len(ranking.splits) > 1 else None
-
-    def _ranking(self, datasets: Sequence[str], metric: str = "auroc") -> Ranking:
-        ranked = set.intersection(*(self._complete[dataset] for dataset in datasets)) - self.changed
-        tables = {dataset: aggregate.by_class(self.frame, dataset, metric) for dataset in datasets}
-        splits = pd.concat({dataset: table.reindex(sorted(ranked)) for dataset, table in tables.items()}, axis=1)
-        return Ranking(splits.dropna(), ascending=metric == "frechet")
+    def _ranks(self, dataset: str, metric: str) -> dict[str, float]:
+        among = self._complete[dataset] - set(self.changed)
+        return aggregate.ranks(self.frame, dataset, among, metric, ascending=metric == "frechet")
 
     @cached_property
     def _complete(self) -> dict[str, set[str]]:
@@ -318,6 +303,9 @@ class Summary:
         mean = self.mean(dataset, detector)
         return mean.value if mean else -1.0
 
-    def _worst_first(self, label: str) -> list[float]:
-        """By AUROC, negated, on each dataset: an order for detectors without a rank."""
-        return [-self._auroc(dataset, label) for dataset in self.datasets]
+
+def _feature_weakness(dataset: str) -> str:
+    """Return what a dataset says of its features; nothing if it is not at hand, as one in a file of a plugin."""
+    with suppress(UsageError, DatasetError):
+        return Registry[Dataset]("dataset")[dataset].feature_weakness
+    return ""

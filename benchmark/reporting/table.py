@@ -11,7 +11,7 @@ from tabulate import tabulate
 
 from oodbench.benchmark.reporting.format import Markdown, csv_cell, markdown_cell
 
-WORDS = ("detector", "dataset", "method", "protocol", "source", "without")
+WORDS = ("detector", "dataset", "method", "protocol", "source", "without", "extra data")
 """Columns of words, which are aligned left; all others are aligned right."""
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
+
 import pandas as pd
 
 from oodbench.benchmark.evaluation.measures import GENERATION
 from oodbench.benchmark.reporting.format import DASH, Markdown, duration, markdown_cell, or_dash
 from oodbench.benchmark.reporting.published import beside_ours
-from oodbench.benchmark.reporting.summary import NOISE_BAR, Mean, Ranking, Summary
+from oodbench.benchmark.reporting.summary import NOISE_BAR, Mean, Summary
 from oodbench.benchmark.reporting.table import Table
 from oodbench.benchmark.results.collection import PROBED
 from oodbench.benchmark.trials import BENCHMARK_DATASETS
@@ -46,75 +49,81 @@ CONTROLS = {
     "mean": "the mean image",
 }
 """What the controls are."""
-
-Columns = list[tuple[str, list[str]]]
-"""Titles, of which two may be alike, and cells."""
-
-
-def headline(summary: Summary) -> Table:
-    """Return the table at the top: a row a detector; for each dataset AUROC and rank, fit time and Fréchet distance."""
-    measured = [dataset for dataset in summary.datasets if len(summary.controls(dataset))]
-    overall, generation = summary.overall, summary.overall_generation if measured else None
-    columns: Columns = [("", places(summary)), ("detector", summary.detectors)]
-    for dataset in summary.datasets:
-        columns.append((f"{dataset} AUROC", [_marked(summary, dataset, label) for label in summary.detectors]))
-        columns.append((f"{dataset} rank", _ranks(summary, summary.ranking[dataset])))
-    if overall:
-        columns.append(("average rank", _ranks(summary, overall)))
-    for dataset in summary.datasets:
-        columns.append((f"{dataset} fit", [_fit_time(summary, dataset, label) for label in summary.detectors]))
-    for dataset in measured:
-        columns.append((f"{dataset} Fréchet", [_frechet(summary, dataset, label) for label in summary.detectors]))
-    if generation:
-        columns.append(("generation rank", _ranks(summary, generation)))
-    columns.append(("generates", ["yes" if summary.can_sample(label) else DASH for label in summary.detectors]))
-    return _from_columns(columns)
+EXTRA = "with extra data (ranked among themselves)"
+"""Describes detectors that have seen images beyond the training images."""
 
 
-def readme_table(summary: Summary) -> str:
-    """Return the short table for the top of a README, as Markdown.
-
-    It has the ranked detectors alone, and the benchmark's own datasets alone where there is an overall ranking.
-    """
-    ranking = summary.overall or summary.ranking[summary.datasets[0]]
-    datasets = list(BENCHMARK_DATASETS) if summary.overall else summary.datasets
-    labels = list(ranking.ranks)
-    columns: Columns = [("rank", [str(place) for place in range(1, len(labels) + 1)]), ("detector", labels)]
-    for dataset in datasets:
-        columns.append((f"{dataset} AUROC", [_marked(summary, dataset, label) for label in labels]))
-    for dataset in datasets:
-        columns.append((f"{dataset} fit", [_fit_time(summary, dataset, label) for label in labels]))
-    for dataset in datasets:
-        if len(summary.controls(dataset)):
-            columns.append((f"{dataset} Fréchet", [_frechet(summary, dataset, label) for label in labels]))
-    marked = any(summary.takes_noise_for_normal(dataset, label) for dataset in datasets for label in labels)
-    return str(_from_columns(columns)) + f"\n\n{TAKES_NOISE_NOTE}" * marked
-
-
-def ranked_rows(summary: Summary) -> Table:
-    """Return the table that a terminal shows at the end of a run: detectors, best first, with AUROC, rank and fit time.
+def ranked(summary: Summary, dataset: str, *, unranked: bool = True) -> dict[str, Table]:
+    """Return the ranked tables of a dataset: of detectors without extra data, and of those with, if there are any.
 
     Parameters
     ----------
     summary : Summary
-        Of the results to show: ``Summary(results.select(dataset=…))`` for those of some datasets.
+        Of the results to show.
+    dataset : str
+        Its name.
+    unranked : bool
+        Whether detectors without a rank stand below those with one; otherwise they are left out.
 
     Returns
     -------
-    Table
+    dict of str to Table
+        From a caption to a row a detector, best first; none of a table without rows.
     """
-    columns: Columns = [("", places(summary)), ("detector", summary.detectors)]
-    for dataset in summary.datasets:
-        columns.append((f"{dataset} AUROC", [_auroc(summary, dataset, label) for label in summary.detectors]))
-        columns.append((f"{dataset} rank", _ranks(summary, summary.ranking[dataset])))
-        columns.append((f"{dataset} fit", [_fit_time(summary, dataset, label) for label in summary.detectors]))
-    return _from_columns(columns)
+    shown = [label for label in summary.detectors_on(dataset) if unranked or label in summary.ranks[dataset]]
+    groups = {
+        dataset: [label for label in shown if label not in summary.extra_data],
+        f"{dataset}, {EXTRA}": [label for label in shown if label in summary.extra_data],
+    }
+    return {caption: _ranked(summary, dataset, labels) for caption, labels in groups.items() if labels}
+
+
+def _ranked(summary: Summary, dataset: str, labels: list[str]) -> Table:
+    ranks = summary.ranks[dataset]
+    columns = {
+        "": [str(place) if label in ranks else DASH for place, label in enumerate(labels, start=1)],
+        "detector": labels,
+        "extra data": [summary.extra_data.get(label, "") for label in labels],
+        "AUROC": [_marked(summary, dataset, label) for label in labels],
+        "rank": [or_dash(ranks.get(label), "{:.2f}") for label in labels],
+        "fit": [_fit_time(summary, dataset, label) for label in labels],
+        "Fréchet": [_frechet(summary, dataset, label) for label in labels],
+        "generates": ["yes" if summary.can_sample(label) else DASH for label in labels],
+    }
+    if not any(columns["extra data"]):
+        del columns["extra data"]
+    # with a distance one sees that images are generated
+    del columns["generates" if len(summary.controls(dataset)) else "Fréchet"]
+    return Table(list(columns), list(zip(*columns.values(), strict=True)))
+
+
+def headline(summary: Summary) -> Markdown:
+    """Return the tables at the top of the page: for each dataset the ranked ones, under their captions."""
+    return _captioned(ranked(summary, dataset) for dataset in summary.datasets)
+
+
+def readme_table(summary: Summary) -> Markdown:
+    """Return the short tables for the top of a README.
+
+    They have the ranked detectors alone, and the benchmark's own datasets alone where there are results of these.
+    """
+    own = [dataset for dataset in summary.datasets if dataset in BENCHMARK_DATASETS] or summary.datasets
+    marked = any(summary.takes_noise_for_normal(dataset, label) for dataset in own for label in summary.ranks[dataset])
+    shown = _captioned(ranked(summary, dataset, unranked=False) for dataset in own)
+    return Markdown(shown + f"\n\n{TAKES_NOISE_NOTE}" * marked)
+
+
+def _captioned(groups: Iterable[dict[str, Table]]) -> Markdown:
+    tables = [(caption, table) for group in groups for caption, table in group.items()]
+    return Markdown("\n\n".join(f"**{markdown_cell(caption)}**\n\n{table}" for caption, table in tables))
 
 
 def by_class(summary: Summary, dataset: str) -> Table:
-    """Return the AUROC of detectors × classes, the best of each class in bold."""
+    """Return the AUROC of detectors × classes, the best of each class in bold, of those with extra data too."""
     table = summary.by_class(dataset)
-    best = table.max()
+    extra = table.index.isin(list(summary.extra_data))
+    peers = table.groupby(extra)
+    best = peers.transform(lambda figures: figures.max() if len(figures) > 1 else math.nan).to_dict(orient="index")
     unhealthy = {(result.label, result.normal_class) for result in summary.unhealthy if result.dataset == dataset}
     rows = []
     for detector, values in table.to_dict(orient="index").items():
@@ -123,7 +132,7 @@ def by_class(summary: Summary, dataset: str) -> Table:
         for label in summary.class_names[dataset]:
             value = values[label]
             text = or_dash(value, "{:.3f}")
-            text = f"**{text}**" if value == best[label] and len(table) > 1 else text
+            text = f"**{text}**" if value == best[detector][label] else text
             text = Markdown(f"{text} {UNHEALTHY}" if (detector, label) in unhealthy else text)
             cells.append("failed" if label in failed else text)
         rows.append([str(detector), *cells, _marked(summary, dataset, str(detector))])
@@ -161,21 +170,46 @@ def probes(summary: Summary, dataset: str) -> Table:
 
 
 def generation(summary: Summary, dataset: str) -> Table:
-    """Return the measures of samples, the best Fréchet distance first, and those of the controls below."""
-    ranks = summary.generation_ranking[dataset].ranks
+    """Return the measures of samples, the best Fréchet distance first, and those of the controls below.
+
+    There is a column of ranks where the features are good enough to rank by.
+    """
+    ranks = summary.generation_ranks[dataset]
     rows = []
     for detector in summary.detectors_on(dataset):
         means = [summary.mean(dataset, detector, metric) for metric in GENERATION]
         first = means[0]
         if first:
-            rank = or_dash(ranks.get(detector), "{:.2f}")
+            rank = [or_dash(ranks.get(detector), "{:.2f}")] if ranks else []
             cells = [over_seeds(mean) if mean else DASH for mean in means]
-            rows.append((not first.complete, first.value, [_named(detector, first), rank, *cells]))
+            place = detector in summary.extra_data, not first.complete, first.value
+            rows.append((*place, [_named(detector, first), *rank, *cells]))
     text = [cells for *_, cells in sorted(rows)]
+    no_rank = [DASH] if ranks else []
     for name, *values in summary.controls(dataset).itertuples():
         control = markdown_cell(CONTROLS.get(str(name), str(name)))
-        text.append([Markdown(f"*{control}*"), DASH, *(f"{value:.3f}" for value in values)])
-    return Table(["detector", "rank", *(GENERATION_TITLES[metric] for metric in GENERATION)], text)
+        text.append([Markdown(f"*{control}*"), *no_rank, *(f"{value:.3f}" for value in values)])
+    return Table(["detector", *(["rank"] if ranks else []), *(GENERATION_TITLES[name] for name in GENERATION)], text)
+
+
+def ablations(summary: Summary, dataset: str) -> Table:
+    """Return each detector that also ran with changed hyperparameters, and below it how these rows differ from it."""
+    frechet = len(summary.controls(dataset)) > 0
+    present = summary.detectors_on(dataset)
+    rows = []
+    for base in present:
+        changed = [label for label in present if summary.changed.get(label) == base]
+        for label in [base, *changed] if changed else []:
+            cells = [label, _auroc(summary, dataset, label), _difference(summary, dataset, label, base, "auroc")]
+            if frechet:
+                cells += [_frechet(summary, dataset, label), _difference(summary, dataset, label, base, "frechet")]
+            rows.append(cells)
+    return Table(["detector", "AUROC", "difference", *(["Fréchet", "difference"] if frechet else [])], rows)
+
+
+def _difference(summary: Summary, dataset: str, label: str, base: str, metric: str) -> str:
+    form = "{:+z.3f}" if metric == "auroc" else "{:+z.2f}"
+    return "" if label == base else or_dash(summary.difference(dataset, label, base, metric), form)
 
 
 def oracle(summary: Summary) -> Table:
@@ -207,20 +241,10 @@ def environments(summary: Summary) -> Table:
     return Table(list(map(str, found.columns)), rows)
 
 
-def places(summary: Summary) -> list[str]:
-    """Return the place of each detector in the overall ranking, or in that of the first dataset; else a dash."""
-    ranked = (summary.overall or summary.ranking[summary.datasets[0]]).ranks
-    return [str(place) if label in ranked else DASH for place, label in enumerate(summary.detectors, start=1)]
-
-
 def over_seeds(mean: Mean, form: str = ".3f") -> str:
     """Return a mean ± its standard deviation over seeds, if there are several."""
     deviation = f" ± {mean.deviation:{form}}" if len(mean.seeds) > 1 else ""
     return f"{mean.value:{form}}{deviation}"
-
-
-def _from_columns(columns: Columns) -> Table:
-    return Table([title for title, _ in columns], list(zip(*(cells for _, cells in columns), strict=True)))
 
 
 def _auroc(summary: Summary, dataset: str, detector: str) -> str:
@@ -251,10 +275,6 @@ def _frechet(summary: Summary, dataset: str, detector: str) -> str:
 def _fit_time(summary: Summary, dataset: str, detector: str) -> str:
     mean = summary.mean(dataset, detector, "fit_seconds")
     return duration(mean.median) if mean else DASH
-
-
-def _ranks(summary: Summary, ranking: Ranking) -> list[str]:
-    return [or_dash(ranking.ranks.get(label), "{:.2f}") for label in summary.detectors]
 
 
 def _named(detector: str, mean: Mean | None) -> str:

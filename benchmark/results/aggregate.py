@@ -70,12 +70,18 @@ def complete(frame: pd.DataFrame, dataset: str, classes: int) -> list[str]:
     return sorted({str(detector) for detector, _ in counts.index[counts == classes]})
 
 
+def with_extra_data(frame: pd.DataFrame) -> set[str]:
+    """Return the labels of detectors that have seen images beyond the training images."""
+    return set(frame.loc[frame["extra_data"] != "", "detector"])
+
+
 def ranks(
     frame: pd.DataFrame, dataset: str, detectors: Collection[str], metric: str = "auroc", *, ascending: bool = False
 ) -> dict[str, float]:
     """Return ranks on a dataset, averaged over its classes.
 
-    For each class, the means over seeds are ranked among the detectors; ties share a rank.
+    For each class, the means over seeds are ranked; ties share a rank. Detectors with extra data are ranked among
+    themselves, and so are those without.
 
     Parameters
     ----------
@@ -93,8 +99,13 @@ def ranks(
     Returns
     -------
     dict
-        From label to average rank; 1 is best.
+        From label to average rank; 1 is best. Those without extra data come first, and the best before.
     """
     table = by_class(frame, dataset, metric)
     table = table[table.index.isin(list(detectors))].dropna()
-    return {str(label): float(rank) for label, rank in table.rank(ascending=ascending).mean(axis=1).items()}
+    extra = table.index.isin(list(with_extra_data(frame)))
+    found: dict[str, float] = {}
+    for peers in (table[~extra], table[extra]):
+        averages = peers.rank(ascending=ascending).mean(axis=1).sort_values(kind="stable")
+        found |= {str(label): float(rank) for label, rank in averages.items()}
+    return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -25,8 +26,7 @@ COLUMNS = (
     *DETECTION,
     *("normal_kept", "ood_caught"),
     *GENERATION,
-    *("fit_seconds", "score_images_per_second", "parameters", "peak_memory_mb", "status"),
-    "extra_data",
+    *("fit_seconds", "score_images_per_second", "parameters", "peak_memory_mb", "extra_data", "status"),
     *PROBED,
 )
 """Of ``results.csv``, one row a trial; see `TrialResult` for their meaning. ``detector`` is the label."""
@@ -212,7 +212,7 @@ class Results(Sequence[TrialResult]):
         return frame.sort_values(ORDER, ignore_index=True)
 
     def leaderboard(self) -> pd.DataFrame:
-        """Return a table with one row a detector, and for each dataset four columns.
+        """Return a table with one row a detector, and for each dataset five columns.
 
         Returns
         -------
@@ -223,10 +223,13 @@ class Results(Sequence[TrialResult]):
               over those that were measured.
             - ``deviation``: standard deviation over seeds of the mean over all classes; NaN for fewer than two seeds.
             - ``rank``: rank by AUROC, 1 is best, averaged over the dataset's classes; ranked are detectors with results
-              for all classes and unchanged hyperparameters, others have NaN.
+              for all classes and unchanged hyperparameters, others have NaN. Detectors with extra data are ranked among
+              themselves.
+            - ``extra_data``: what images a detector has seen beyond the training images; mostly empty.
             - ``classes``: how many classes have a result.
 
-            Sorted by the mean of the ranks; detectors without a rank come last.
+            Sorted by the rank on the first dataset, detectors with extra data below the others; those without a rank
+            there by the next dataset's, and those without any last.
         """
         import pandas as pd
 
@@ -235,8 +238,9 @@ class Results(Sequence[TrialResult]):
         if not tables:
             return pd.DataFrame(index=pd.Index([], name="detector"))
         board = pd.concat(tables, axis=1).rename_axis(index="detector").sort_index()
-        mean_rank = pd.concat([table["rank"] for table in tables.values()], axis=1).T.mean()
-        return board.loc[sorted(board.index, key=lambda label: (mean_rank.fillna(float("inf"))[label], label))]
+        ranks = board.xs("rank", axis=1, level=1).fillna(math.inf)
+        extra = aggregate.with_extra_data(frame)
+        return board.loc[sorted(board.index, key=lambda label: (label in extra, *ranks.loc[label], label))]
 
     def _leaderboard_of(self, dataset: str, frame: pd.DataFrame) -> pd.DataFrame:
         import pandas as pd
@@ -250,6 +254,7 @@ class Results(Sequence[TrialResult]):
         board["auroc"] = of_complete_seeds.reindex(table.index).fillna(table.T.mean())
         board["deviation"] = pd.Series({label: aurocs.std() for label, aurocs in seeds.items()}, dtype=float)
         board["rank"] = pd.Series(aggregate.ranks(frame, dataset, set(complete) - self.changed), dtype=float)
+        board["extra_data"] = frame.groupby("detector")["extra_data"].first()
         board["classes"] = table.T.count()
         return board
 

@@ -58,7 +58,7 @@ class TrialResult(Measures):
     protocol: str = Field(min_length=1, description="Which images are trained and tested on: a protocol's name.")
     changes: dict[str, Any] = Field({}, description="Hyperparameters that differ from the defaults, with their values.")
     can_sample: bool = Field(description="Whether the detector can generate images.")
-    extra_data: str = Field("", description="Images beyond the training images that the detector has seen: ImageNet.")
+    extra_data: str = Field("", description="Images beyond the training images that the method has seen; or empty.")
     status: Status = Field(description='"done", or "failed" if anything raised an error.')
     error: str | None = Field(None, description="Why a failed trial failed, in one line or more.")
     traceback: str | None = Field(None, description="Where in the code a failed trial failed.")

@@ -45,7 +45,7 @@ def test_no_two_names_share_a_file_on_any_file_system(names: set[str]) -> None:
 
 
 def test_names_that_need_no_change_stay() -> None:
-    for name in ("mnist", "fashion-mnist", "ae@plain_score=true", "memae@epochs=3,learning_rate=1e-05"):
+    for name in ("mnist", "fashion-mnist", "memae@memory=false", "memae@epochs=3,learning_rate=1e-05"):
         assert file_name(name) == name
     assert file_name("folder:photos@24") == "folder-photos@24-99ddcd3c"
     for path in (REPOSITORY / "leaderboard").glob("**/results/*/*"):

@@ -11,11 +11,18 @@ from oodbench.benchmark.evaluation import probes
 from oodbench.benchmark.evaluation.evaluate import evaluate
 from oodbench.benchmark.evaluation.measures import PROBES
 from oodbench.benchmark.evaluation.other_datasets import other_datasets
-from oodbench.datasets.components.split import Split, one_vs_rest
+from oodbench.benchmark.plugins import Plugins
+from oodbench.datasets.components.split import Split, as_float, one_vs_rest
 from oodbench.datasets.digits import Digits
 from oodbench.detectors.base import Detector, Monitor
+from oodbench.detectors.components.neural import Neural
 from oodbench.detectors.mean import Mean
 
+CHEAP = [
+    plugin.cls
+    for plugin in Plugins.load().detectors.plugins.values()
+    if plugin.source == "built in" and not issubclass(plugin.cls, Neural)
+]
 COLOURED = torch.randint(256, (50, 3, 28, 30), generator=torch.Generator().manual_seed(1), dtype=torch.uint8)
 
 
@@ -135,6 +142,15 @@ def test_probes_are_the_same_for_every_seed_and_change_no_other_figure() -> None
     assert others.probes == {**plain.probes, "dark": others.probes["dark"]}
     assert plain.probes["noise"] > 0.9
     assert (plain.auroc, plain.threshold) == (others.auroc, others.threshold)
+
+
+@pytest.mark.parametrize("cls", CHEAP, ids=lambda cls: cls.name)
+def test_noise_is_never_more_normal_than_digits(cls: type[Detector]) -> None:
+    dataset = Digits(Path())
+    split = one_vs_rest(dataset.load("train"), dataset.load("test"), 3)
+    detector = cls().fit(as_float(split.train))
+    normal = split.test[~split.is_ood]
+    assert probes.probe(detector, normal, detector.score(as_float(normal)))["noise"] >= 0.9
 
 
 def test_other_datasets_are_those_at_hand(tmp_path: Path) -> None:

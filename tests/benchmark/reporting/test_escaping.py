@@ -76,7 +76,7 @@ ODD = (
     *(" a  b ", "C:\\cats\\", "x,y", '"x"', "{label} {0} {x!r}", "%s", "nan", "<!-- /headline -->", "a" * 300, "", " "),
 )
 HARMLESS = (
-    "ae@plain_score=true",
+    "memae@memory=false",
     "memvae@memory_size=200,epochs=3",
     "pyod:ECOD",
     "folder:my/cats@24",
@@ -171,8 +171,9 @@ def test_csv_reads_back(names: list[str], dataset: str, detector: str) -> None:
 @given(TEXTS, TEXTS, TEXTS)
 @QUICK
 def test_a_terminal_is_told_nothing(dataset: str, detector: str, error: str) -> None:
-    ranked = tables.ranked_rows(Summary(Results(made_up(storable(dataset), storable(detector), ["x"], error))))
-    table = make_table(ranked.header, error)
+    made = Summary(Results(made_up(storable(dataset), storable(detector), ["x"], error)))
+    ((caption, ranked),) = tables.ranked(made, storable(dataset)).items()
+    table = make_table(ranked.header, caption)
     for row in ranked.rows:
         table.add_row(*row, style="red")
     console = Console(file=io.StringIO(), width=10_000, markup=False, emoji=False)
@@ -190,15 +191,11 @@ def test_pictures_are_drawn_with_any_name(start: int, tmp_path: Path) -> None:
     name, *others = ODD[start::3]
     labels = list(map(storable, (name, *others)))
     table = pd.DataFrame(np.linspace(0.4, 1, 2 * len(labels)).reshape(-1, 2), index=labels, columns=[name, others[0]])
-    apart = pd.DataFrame(np.ones((len(labels), len(labels))), index=labels, columns=labels)
     sides = table.set_axis(["auroc", "frechet"], axis=1)
     scores = np.arange(8, dtype=np.float32)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         figures.draw_heat_map(tmp_path / "1.png", table=table, dataset=name)
-        figures.draw_critical_differences(
-            tmp_path / "2.png", ranks={label: float(rank) for rank, label in enumerate(labels)}, p_values=apart
-        )
         figures.draw_both_sides(tmp_path / "3.png", table=sides, dataset=name, replay=1.0)
         pictures.draw_roc(tmp_path / "4.png", scores, scores > 3, name)
         pictures.draw_history(tmp_path / "5.png", [{"step": 1, **dict.fromkeys(others[:3], 1.0)}], name)
@@ -313,16 +310,6 @@ def test_an_error_that_names_a_file_that_is_no_utf8_is_stored(tmp_path: Path) ->
     store = Store.at(tmp_path)
     store.write(result(status="failed", error="no file caf\udce9", traceback="caf\udce9"))
     assert store.read_all()[0].error == r"no file caf\udce9"
-
-
-def test_titles_of_tables_that_are_alike_share_no_column() -> None:
-    """A dataset may be called "average" or "generation"."""
-    of = {"mnist": 0.9, "cifar10": 0.8, "average": 0.7}
-    made = [result(name, label, 0, 0, auroc, classes=1) for name, auroc in of.items() for label in ("a", "b")]
-    made[-1] = made[-1].model_copy(update={"auroc": 0.1})
-    table = tables.headline(Summary(Results(made)))
-    assert list(table.header).count("average rank") == 2
-    assert {len(row) for row in table.rows} == {len(table.header)}
 
 
 def test_a_class_may_be_called_like_a_column_of_published_figures() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -23,6 +24,7 @@ from oodbench.benchmark.results.store import Store
 from tests.benchmark.made_up import result, row
 from tests.benchmark.reporting.test_page import RESULTS, ranked
 
+LEADERBOARD = Path(__file__).resolve().parents[3] / "leaderboard"
 THREE = [one for name, gap in (("a", 0.0), ("b", 0.1), ("c", 0.2)) for one in ranked(name, gap)]
 
 
@@ -62,7 +64,7 @@ def test_pictures_are_the_same_drawn_by_other_processes(tmp_path: Path) -> None:
     leaderboard.update(here)
     leaderboard.update(there, map=elsewhere)
     assert files_of(here) == files_of(there)
-    assert set(files_of(here)) == {"mnist-ranks.png", "mnist-both-sides.png", "mnist-auroc.png"}
+    assert set(files_of(here)) == {"mnist-both-sides.png", "mnist-auroc.png"}
 
 
 def test_a_picture_that_cannot_be_drawn_leaves_nothing_half_written(tmp_path: Path) -> None:
@@ -86,7 +88,7 @@ def test_check_notices_what_is_missing(tmp_path: Path, spoil: str) -> None:
 def test_check_notices_every_missing_plot(tmp_path: Path) -> None:
     store = stored(tmp_path, THREE)
     leaderboard.update(store)
-    for name in ("mnist-ranks.png", "mnist-both-sides.png"):
+    for name in ("mnist-auroc.png", "mnist-both-sides.png"):
         (tmp_path / "plots" / name).unlink()
         assert any(f"{name} is missing" in problem for problem in leaderboard.check(store))
 
@@ -131,7 +133,7 @@ def test_another_dataset_touches_no_plot(tmp_path: Path) -> None:
     leaderboard.update(store)
     before = files_of(store)
     times = {path: path.stat().st_mtime_ns for path in store.plots.iterdir()}
-    assert {"ranks.png", "mnist-both-sides.png", "cifar10-both-sides.png"} <= set(before)
+    assert {"mnist-both-sides.png", "cifar10-both-sides.png"} <= set(before)
     stored(tmp_path, [one.model_copy(update={"dataset": "digits"}) for one in THREE[8:]])
     leaderboard.update(store)
     assert before.items() <= files_of(store).items()
@@ -238,3 +240,13 @@ def test_a_page_is_built_without_torch_processes_or_command_line(tmp_path: Path)
     stored(tmp_path, RESULTS)
     run = subprocess.run([sys.executable, "-c", BUILD, tmp_path], capture_output=True, text=True, check=False)
     assert (run.returncode, run.stderr.strip()) == (0, "")
+
+
+@pytest.mark.parametrize("folder", [LEADERBOARD, LEADERBOARD / "protocol-memae"], ids=lambda folder: folder.name)
+def test_the_committed_page_marks_who_takes_noise_for_normal(folder: Path) -> None:
+    page, frame = (folder / "README.md").read_text(), pd.read_csv(folder / "results.csv")
+    probed = frame.reindex(columns=["dataset", "detector", "probe_noise"]).dropna()
+    for dataset, rows in probed.groupby("dataset"):
+        section = re.split(rf"^## {dataset}$", page, flags=re.MULTILINE)[1].partition("\n## ")[0]
+        for detector, noise in rows.groupby("detector")["probe_noise"].mean().items():
+            assert (f"| {detector} † " in section) == (noise < 0.9), (dataset, detector)

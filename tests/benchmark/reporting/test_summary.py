@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from oodbench.benchmark.evaluation.measures import Oracle
@@ -7,6 +9,8 @@ from oodbench.benchmark.reporting.summary import Summary
 from oodbench.benchmark.results.collection import Results
 from oodbench.benchmark.results.result import TrialResult
 from tests.benchmark.made_up import result, row
+
+DATASETS = ("mnist", "cifar10", "folder:x")
 
 
 def summary(*rows: list[TrialResult]) -> Summary:
@@ -30,7 +34,7 @@ def test_a_row_that_lacks_classes_is_not_ranked_and_its_mean_says_so() -> None:
     assert mean.value == pytest.approx(0.7)
     assert (mean.classes, mean.of, mean.complete) == (2, 3, False)
     assert made.mean("mnist", "vae", "frechet") is None
-    assert made.ranking["mnist"].ranks == {"ae": 1}
+    assert made.ranks["mnist"] == {"ae": 1}
     assert made.detectors == made.detectors_on("mnist") == ["ae", "vae"]
 
 
@@ -53,10 +57,10 @@ def test_classes_of_different_seeds_make_no_complete_row() -> None:
     assert mean is not None
     assert mean.seeds == pytest.approx((0.65,))
     assert (mean.classes, mean.complete) == (2, False)
-    assert made.ranking["mnist"].ranks == {}
+    assert made.ranks["mnist"] == {}
 
 
-def test_overall_ranks_are_averaged_over_splits_of_the_benchmark_s_datasets() -> None:
+def test_ranks_are_averaged_over_the_splits_of_each_dataset() -> None:
     made = summary(
         row("a", [0.9, 0.9]),
         row("b", [0.8, 0.9]),
@@ -64,10 +68,8 @@ def test_overall_ranks_are_averaged_over_splits_of_the_benchmark_s_datasets() ->
         row("b", [0.6, 0.5, 0.6], "cifar10"),
     )
     # on mnist a is first and then shares 1.5; on cifar10 it is 2, 1, 1
-    assert made.overall is not None
-    assert made.overall.ranks == pytest.approx({"a": (1 + 1.5 + 2 + 1 + 1) / 5, "b": (2 + 1.5 + 1 + 2 + 2) / 5})
-    assert made.ranking["mnist"].ranks == pytest.approx({"a": 1.25, "b": 1.75})
-    assert made.ranking["cifar10"].ranks == pytest.approx({"a": 4 / 3, "b": 5 / 3})
+    assert made.ranks["mnist"] == pytest.approx({"a": 1.25, "b": 1.75})
+    assert made.ranks["cifar10"] == pytest.approx({"a": 4 / 3, "b": 5 / 3})
     assert made.detectors == ["a", "b"]
     assert made.datasets == ["mnist", "cifar10"]
 
@@ -77,27 +79,47 @@ def test_a_dataset_that_a_detector_lacks_takes_nothing_from_anybody() -> None:
     own = [one for dataset in ("mnist", "cifar10") for name in ("a", "b", "c") for one in row(name, [0.9], dataset)]
     before = summary(own)
     after = summary(own, row("a", [0.9, 0.8], "digits"), row("d", [0.8, 0.9], "digits"), row("d", [0.99]))
-    assert before.overall is not None
-    assert after.overall is not None
-    assert after.overall.ranks == before.overall.ranks
-    assert after.ranking["cifar10"].ranks == before.ranking["cifar10"].ranks
-    assert after.ranking["digits"].ranks == {"a": 1.5, "d": 1.5}
-    assert after.ranking["mnist"].ranks == {"d": 1.0, "a": 3.0, "b": 3.0, "c": 3.0}  # which it was run on
-    assert after.detectors == ["a", "b", "c", "d"]
+    assert after.ranks["cifar10"] == before.ranks["cifar10"]
+    assert after.ranks["digits"] == {"a": 1.5, "d": 1.5}
+    assert after.ranks["mnist"] == {"d": 1.0, "a": 3.0, "b": 3.0, "c": 3.0}  # which it was run on
+    assert after.detectors == ["d", "a", "b", "c"]
     assert after.datasets == ["mnist", "cifar10", "digits"]
 
 
-def test_without_the_benchmark_s_datasets_there_is_no_overall_ranking() -> None:
-    assert summary(row("a", [0.9]), row("b", [0.8])).overall is None
-    both = summary(row("a", [0.9]), row("b", [0.8]), row("a", [0.5], "cifar10"))
-    assert both.overall is None  # of one detector alone
-    assert both.ranking["mnist"].ranks == {"a": 1, "b": 2}
+def test_detectors_with_extra_data_are_ranked_among_themselves_below_the_others() -> None:
+    made = summary(
+        row("a", [0.7, 0.7]),
+        row("b", [0.8, 0.6]),
+        row("b", [0.9, 0.9], changes={"k": 1}),
+        row("big", [0.99, 0.97], extra_data="ImageNet", frechet=1.0),
+        row("huge", [0.98, 0.99], extra_data="ImageNet", frechet=2.0),
+        row("worse", [0.6, 0.6], extra_data="photographs"),
+    )
+    assert made.ranks["mnist"] == {"a": 1.5, "b": 1.5, "big": 1.5, "huge": 1.5, "worse": 3.0}
+    assert made.detectors_on("mnist") == ["a", "b", "b@k=1", "huge", "big", "worse"]
+    assert made.generation_ranks["mnist"] == {"big": 1, "huge": 2}
+    assert made.extra_data == {"big": "ImageNet", "huge": "ImageNet", "worse": "photographs"}
+
+
+def test_samples_are_ranked_where_the_features_are_good_enough() -> None:
+    own = [row(name, [0.9, 0.8], data, frechet=far) for name, far in (("a", 2.0), ("b", 1.0)) for data in DATASETS]
+    made = summary(*own)
+    assert made.generation_ranks == {"mnist": {"b": 1, "a": 2}, "cifar10": {}, "folder:x": {"b": 1, "a": 2}}
+    assert "small classifier" in made.generation_unranked["cifar10"]
+    assert summary(row("a", [0.9], "cifar10")).generation_unranked == {"cifar10": ""}  # nothing was generated
+
+
+def test_a_difference_is_over_the_classes_that_both_have() -> None:
+    made = summary(row("a", [0.9, 0.7, 0.5]), row("b", [0.8, 0.7, 0.9])[:2], row("c", [0.1, 0.1, 0.1])[2:])
+    assert made.difference("mnist", "b", "a") == pytest.approx(-0.05)
+    assert math.isnan(made.difference("mnist", "b", "c"))
+    assert math.isnan(made.difference("mnist", "b", "a", "frechet"))
 
 
 def test_changed_hyperparameters_are_a_row_of_their_own_and_not_ranked() -> None:
     made = summary(row("vae", [0.5, 0.6]), row("vae", [0.9, 0.9], changes={"latent_size": 3}))
     assert made.detectors == ["vae", "vae@latent_size=3"]
-    assert made.ranking["mnist"].ranks == {"vae": 1}
+    assert made.ranks["mnist"] == {"vae": 1}
     mean = made.mean("mnist", "vae")
     assert mean is not None
     assert mean.value == pytest.approx(0.55)
@@ -118,5 +140,5 @@ def test_a_failed_trial_is_not_a_number() -> None:
     failed = result("mnist", "vae", 1, classes=2, status="failed", error="boom")
     made = summary(row("vae", [0.8, 0.6])[:1], [failed])
     assert made.failed("mnist", "vae") == {1}
-    assert made.ranking["mnist"].ranks == {}
+    assert made.ranks["mnist"] == {}
     assert list(made.by_class("mnist").loc["vae"].isna()) == [False, True]

@@ -176,7 +176,8 @@ def test_leaderboard() -> None:
     )
     board = results.leaderboard()
     mnist, digits = board["mnist"], board["digits"]
-    assert mnist.loc["ae"].tolist() == pytest.approx([0.75, 0.1 / 2**0.5, 1.5, 2])
+    figures = ["auroc", "deviation", "rank", "classes"]
+    assert mnist.loc["ae", figures].tolist() == pytest.approx([0.75, 0.1 / 2**0.5, 1.5, 2])
     assert mnist.loc["vae", ["auroc", "rank"]].tolist() == pytest.approx([0.7, 1.5])
     assert pd.isna(mnist.loc["vae", "deviation"])
     # shown, but not ranked: changed hyperparameters, a failure, missing classes
@@ -198,6 +199,16 @@ def test_ranks_are_those_of_a_table_by_hand() -> None:
     """Class 0: ae 1, knn and vae share 2.5; class 1: vae 1, ae 2, knn 3."""
     results = Results([*row("ae", [0.9, 0.6]), *row("vae", [0.8, 0.7]), *row("knn", [0.8, 0.5])])
     assert results.leaderboard()["mnist"]["rank"].to_dict() == {"ae": 1.5, "vae": 1.75, "knn": 2.75}
+
+
+def test_detectors_with_extra_data_are_ranked_among_themselves() -> None:
+    extra = row("net", [0.99, 0.99], extra_data="ImageNet")
+    board = Results(
+        [*extra, *row("ae", [0.8, 0.7]), *row("vae", [0.9, 0.9]), *row("knn", [0.9, 0.9])[:1]]
+    ).leaderboard()
+    assert board["mnist"]["rank"].dropna().to_dict() == {"vae": 1, "ae": 2, "net": 1}
+    assert board["mnist"]["extra_data"].to_dict() == {"vae": "", "ae": "", "knn": "", "net": "ImageNet"}
+    assert board.index.tolist() == ["vae", "ae", "knn", "net"]
 
 
 def test_reading_results_loads_nothing_heavy() -> None:
