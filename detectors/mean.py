@@ -11,7 +11,11 @@ from oodbench.detectors.base import Detector, Monitor, check_images, register
 
 @register("mean")
 class Mean(Detector):
-    """Distance to the mean training image: ``‖x − x̄‖``; a trivial baseline."""
+    """Distance to the mean training image: ``‖x − x̄‖``; a trivial baseline.
+
+    Where training images have strong contrast, as photographs have, noise may be as near to their mean as they are: an
+    AUROC of 0.85 for aeroplanes of CIFAR-10 against uniform noise.
+    """
 
     def fit(self, images: Tensor, *, monitor: Monitor | None = None) -> Self:
         """Average images (N, C, H, W); see `Detector.fit`."""

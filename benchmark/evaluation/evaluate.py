@@ -17,6 +17,7 @@ from oodbench.benchmark.evaluation.measures import Measures
 from oodbench.benchmark.evaluation.memory import peak_memory_mb, reset_peak_memory
 from oodbench.benchmark.evaluation.metrics import detection_metrics
 from oodbench.benchmark.evaluation.outputs import checked_split, diagnostics_of, scores_of
+from oodbench.benchmark.evaluation.probes import probe
 from oodbench.benchmark.evaluation.reference import ReferenceFeatures
 from oodbench.benchmark.evaluation.samples import Samples
 from oodbench.benchmark.evaluation.threads import one_thread
@@ -99,6 +100,7 @@ def evaluate(
     seed: int = 0,
     monitor: Monitor | None = None,
     reference: Callable[[], ReferenceFeatures | None] | None = None,
+    others: Callable[[], Mapping[str, Tensor]] | None = None,
     trace: bool = False,
     gallery: bool = False,
 ) -> Evaluation:
@@ -119,6 +121,9 @@ def evaluate(
     reference : callable, optional
         Returns what samples are compared with (see `oodbench.benchmark.evaluation.reference.reference_of`), or None;
         it is called after the detector has sampled. Without it samples are drawn and not measured.
+    others : callable, optional
+        Returns images of other datasets to probe with (see `oodbench.benchmark.evaluation.other_datasets`); it is
+        called last.
     trace : bool
         Whether to score and reconstruct test images after every epoch. It changes no other figure.
     gallery : bool
@@ -132,7 +137,8 @@ def evaluate(
     Raises
     ------
     ValueError
-        The split is malformed, or a method of the detector returned what it must not: no tensor, a wrong shape, NaN.
+        The split is malformed, or a method of the detector returned what it must not: no tensor, a wrong shape, NaN;
+        or the detector failed on a probe, which is an ordinary image.
     """
     split = checked_split(split)
     with one_thread():
@@ -144,6 +150,10 @@ def evaluate(
         samples = Samples.draw(detector, split, seed, reference) if can_sample(type(detector)) else None
         if samples is not None:
             figures |= samples.measures()
+        shown = Gallery.collect(detector, split, scores, samples, watch) if gallery else None
+        normal = ~split.is_ood
+        # last, so that no other figure can depend on it
+        figures["probes"] = probe(detector, split.test[normal], scores[normal], others() if others else None)
         return Evaluation(
             **figures,
             detector=detector,
@@ -153,7 +163,7 @@ def evaluate(
             history=recorder.history,
             samples=None if samples is None else samples.images.numpy(),
             trace=None if watch is None else watch.rows,
-            gallery=Gallery.collect(detector, split, scores, samples, watch) if gallery else None,
+            gallery=shown,
         )
 
 

@@ -17,6 +17,8 @@ DETECTION = ("auroc", "aupr_out", "aupr_in", "fpr95")
 """Measures of scores; see `oodbench.benchmark.evaluation.metrics`."""
 GENERATION = ("frechet", "kid", "density", "coverage", "class_fidelity", "novelty")
 """Measures of samples; see `oodbench.benchmark.evaluation.generation`."""
+PROBES = ("noise", "one_colour", "shuffled", "blurred", "inverted", "noisy")
+"""Images against which a detector is probed; see `oodbench.benchmark.evaluation.probes`."""
 
 
 class Strict(BaseModel):
@@ -73,6 +75,10 @@ class Measures(Strict):
     test_images: Count | None = Field(None, description="Images scored.")
     diagnostics: dict[str, float] = Field({}, description="What the method reports of its own training.")
     unhealthy: tuple[str, ...] = Field((), description="What is wrong with the trained model, a phrase each.")
+    probes: dict[str, Share] = Field(
+        {},
+        description="AUROC of normal test images against images that are none: a name of `PROBES`, or another dataset.",
+    )
     oracle: Oracle | None = Field(None, description="None where the trial was not traced.")
     frechet: float = Field(NAN, description="Fréchet distance of samples (classifier features); 0 is best.")
     kid: float = Field(NAN, description="KID of samples; about 0 is best.")

@@ -127,7 +127,7 @@ def load_split(
     source = found(_data_folder(data_dir))
     source.prepare()
     split = PROTOCOLS[protocol].split(source.load("train"), source.load("test"), label, seed)
-    return LoadedSplit(**vars(split), dataset=found, normal_class=label, protocol=protocol, seed=seed)
+    return LoadedSplit(**vars(split), dataset=found, normal_class=label, protocol=protocol, seed=seed, data=source.root)
 
 
 def evaluate(
@@ -152,9 +152,9 @@ def evaluate(
     Returns
     -------
     Evaluation
-        Figures such as ``auroc``, ``fpr95`` and ``frechet``; the trained ``detector``; ``scores`` (float32, one for
-        each test image, higher is more out-of-distribution) with ``is_ood`` and ``labels``; ``samples`` (float32 images
-        in [0, 1], None if it cannot sample); ``history``.
+        Figures such as ``auroc``, ``fpr95``, ``frechet`` and ``probes``; the trained ``detector``; ``scores`` (float32,
+        one for each test image, higher is more out-of-distribution) with ``is_ood`` and ``labels``; ``samples``
+        (float32 images in [0, 1], None if it cannot sample); ``history``.
 
     Raises
     ------
@@ -172,19 +172,19 @@ def evaluate(
     """
     from oodbench._split import LoadedSplit
     from oodbench.benchmark.evaluation.evaluate import evaluate as measure
+    from oodbench.benchmark.evaluation.other_datasets import other_datasets
     from oodbench.benchmark.evaluation.reference import reference_of
 
     loaded = split if isinstance(split, LoadedSplit) else None
     if seed is None:
         seed = loaded.seed if loaded else 0
     made = _made(detector, seed) if isinstance(detector, str | Path | type) else cast("Detector", detector)
-    reference = None
+    given: dict[str, Any] = {}
     if loaded is not None:
-
-        def reference() -> Any:
-            return reference_of(loaded.dataset, loaded.normal_class, lambda: loaded, protocol=loaded.protocol)
-
-    return measure(made, split, seed=seed, reference=reference, trace=trace)
+        of_split = loaded.dataset, loaded.normal_class, lambda: loaded
+        given["reference"] = lambda: reference_of(*of_split, protocol=loaded.protocol)
+        given["others"] = lambda: other_datasets(loaded.dataset.name, loaded.data)
+    return measure(made, split, seed=seed, trace=trace, **given)
 
 
 def run(

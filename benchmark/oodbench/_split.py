@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from oodbench.datasets.base import Dataset
 from oodbench.datasets.components.split import Split
@@ -22,12 +23,15 @@ class LoadedSplit(Split):
         Name of the protocol that made the split.
     seed : int
         The seed that it was made with.
+    data : Path
+        Folder in which datasets lie.
     """
 
     dataset: type[Dataset]
     normal_class: int
     protocol: str
     seed: int
+    data: Path
 
     def __repr__(self) -> str:
         images = f"{len(self.train)} training and {len(self.test)} test images"

@@ -20,7 +20,7 @@ from oodbench.benchmark.reporting.format import (
     markdown_code,
 )
 from oodbench.benchmark.reporting.plots import Plot
-from oodbench.benchmark.reporting.summary import Summary
+from oodbench.benchmark.reporting.summary import NOISE_BAR, Summary
 from oodbench.benchmark.reporting.table import Table
 from oodbench.datasets.components.protocols import DEFAULT_PROTOCOL, PROTOCOLS
 
@@ -38,7 +38,7 @@ class Section:
         Its name.
     seeds : Markdown
         Over how many seeds its figures are means.
-    by_class, published, measures, generation, ablations : Table
+    by_class, published, measures, probes, generation, ablations : Table
         Empty where there is nothing to show.
     recalled : bool
         Whether a published figure has not been checked against its paper.
@@ -56,6 +56,7 @@ class Section:
     published: Table
     recalled: bool
     measures: Table
+    probes: Table
     generation: Table
     ablations: Table
     classifiers: str
@@ -100,6 +101,9 @@ def render(summary: Summary, plots: Sequence[Plot] = ()) -> str:
         fitting=duration(summary.done["fit_seconds"].sum()),
         environments=tables.environments(summary),
         UNHEALTHY=tables.UNHEALTHY,
+        takes_noise=_takes_noise(summary),
+        TAKES_NOISE_NOTE=tables.TAKES_NOISE_NOTE,
+        BAR=NOISE_BAR,
     )
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
 
@@ -139,6 +143,7 @@ def _section(summary: Summary, dataset: str, plots: Sequence[Plot]) -> Section:
         published=papers,
         recalled=any(row[-1].startswith("recalled") for row in papers.rows),
         measures=tables.measures(summary, dataset),
+        probes=tables.probes(summary, dataset),
         generation=tables.generation(summary, dataset),
         ablations=tables.ablations(summary, dataset),
         classifiers=", ".join(sorted(name for name in used if name)),
@@ -150,6 +155,13 @@ def _section(summary: Summary, dataset: str, plots: Sequence[Plot]) -> Section:
 def _side_by_side(plots: Sequence[Plot]) -> list[Table]:
     groups = [plots[start : start + ABREAST] for start in range(0, len(plots), ABREAST)]
     return [Table([plot.detector for plot in group], [[plot.markdown for plot in group]]) for group in groups]
+
+
+def _takes_noise(summary: Summary) -> bool:
+    """Return whether any row is marked."""
+    return any(
+        summary.takes_noise_for_normal(dataset, label) for dataset in summary.datasets for label in summary.detectors
+    )
 
 
 def _has_partial_rows(summary: Summary) -> bool:

@@ -19,6 +19,9 @@ from oodbench.benchmark.results.result import TrialResult
 from oodbench.benchmark.trials import BENCHMARK_DATASETS
 from oodbench.datasets.base import Dataset, DatasetError
 
+NOISE_BAR = 0.9
+"""Mean AUROC against uniform noise below which a detector is said to take noise for normal."""
+
 
 @dataclass(frozen=True)
 class Mean:
@@ -197,6 +200,11 @@ class Summary:
         by_class = measured.groupby("normal_class")[metric].mean()
         whole = means[counts == len(by_class)]
         return Mean(tuple(whole) or (float(by_class.mean()),), len(by_class), of, complete=False)
+
+    def takes_noise_for_normal(self, dataset: str, detector: str) -> bool:
+        """Return whether a detector, by its label, is under `NOISE_BAR`; False where it was not probed."""
+        mean = self.mean(dataset, detector, "probe_noise")
+        return mean is not None and mean.value < NOISE_BAR
 
     def difference(self, dataset: str, detector: str, other: str, metric: str = "auroc") -> float:
         """Compute by how much a detector's mean is above another's, over the classes that both have; NaN if none.

@@ -10,12 +10,19 @@ import pandas as pd
 from oodbench.benchmark.evaluation.measures import GENERATION
 from oodbench.benchmark.reporting.format import DASH, Markdown, duration, markdown_cell, or_dash
 from oodbench.benchmark.reporting.published import beside_ours
-from oodbench.benchmark.reporting.summary import Mean, Summary
+from oodbench.benchmark.reporting.summary import NOISE_BAR, Mean, Summary
 from oodbench.benchmark.reporting.table import Table
+from oodbench.benchmark.results.collection import PROBED
 from oodbench.benchmark.trials import BENCHMARK_DATASETS
 
 UNHEALTHY = "⚠"
 """Marks the figure of an unhealthy model."""
+TAKES_NOISE = "†"
+"""Marks the figure of a detector to which noise is no more out of distribution than normal images are."""
+TAKES_NOISE_NOTE = (
+    f"{TAKES_NOISE} takes noise for normal: the mean AUROC of normal test images against uniform noise is under "
+    f"{NOISE_BAR}."
+)
 MEASURES = {
     "aupr_out": ("AUPR out", "{:.3f}"),
     "aupr_in": ("AUPR in", "{:.3f}"),
@@ -77,7 +84,7 @@ def _ranked(summary: Summary, dataset: str, labels: list[str]) -> Table:
         "": [str(place) if label in ranks else DASH for place, label in enumerate(labels, start=1)],
         "detector": labels,
         "extra data": [summary.extra_data.get(label, "") for label in labels],
-        "AUROC": [_auroc(summary, dataset, label) for label in labels],
+        "AUROC": [_marked(summary, dataset, label) for label in labels],
         "rank": [or_dash(ranks.get(label), "{:.2f}") for label in labels],
         "fit": [_fit_time(summary, dataset, label) for label in labels],
         "Fréchet": [_frechet(summary, dataset, label) for label in labels],
@@ -100,8 +107,10 @@ def readme_table(summary: Summary) -> Markdown:
 
     They have the ranked detectors alone, and the benchmark's own datasets alone where there are results of these.
     """
-    own = [dataset for dataset in summary.datasets if dataset in BENCHMARK_DATASETS]
-    return _captioned(ranked(summary, dataset, unranked=False) for dataset in own or summary.datasets)
+    own = [dataset for dataset in summary.datasets if dataset in BENCHMARK_DATASETS] or summary.datasets
+    marked = any(summary.takes_noise_for_normal(dataset, label) for dataset in own for label in summary.ranks[dataset])
+    shown = _captioned(ranked(summary, dataset, unranked=False) for dataset in own)
+    return Markdown(shown + f"\n\n{TAKES_NOISE_NOTE}" * marked)
 
 
 def _captioned(groups: Iterable[dict[str, Table]]) -> Markdown:
@@ -126,7 +135,7 @@ def by_class(summary: Summary, dataset: str) -> Table:
             text = f"**{text}**" if value == best[detector][label] else text
             text = Markdown(f"{text} {UNHEALTHY}" if (detector, label) in unhealthy else text)
             cells.append("failed" if label in failed else text)
-        rows.append([str(detector), *cells, _auroc(summary, dataset, str(detector))])
+        rows.append([str(detector), *cells, _marked(summary, dataset, str(detector))])
     return Table(["detector", *summary.class_names[dataset].values(), "mean"], rows)
 
 
@@ -144,6 +153,20 @@ def measures(summary: Summary, dataset: str) -> Table:
         cells = [or_dash(mean.value if mean else None, MEASURES[metric][1]) for metric, mean in means.items()]
         rows.append([_named(detector, summary.mean(dataset, detector)), *cells])
     return Table(["detector", *(title for title, _ in MEASURES.values())], rows)
+
+
+def probes(summary: Summary, dataset: str) -> Table:
+    """Return the AUROC of normal test images against each probe, in bold below `NOISE_BAR`; empty without any."""
+    rows = summary.detectors_on(dataset)
+    columns = {
+        name: means
+        for column, name in PROBED.items()
+        if any(means := [summary.mean(dataset, detector, column) for detector in rows])
+    }
+    cells = [[_marked(summary, dataset, detector, detector) for detector in rows]]
+    cells += [[_highlighted(mean) for mean in means] for means in columns.values()]
+    header = ["detector", *(name.replace("_", " ") for name in columns)]
+    return Table(header, list(zip(*cells, strict=True)) if columns else [])
 
 
 def generation(summary: Summary, dataset: str) -> Table:
@@ -229,6 +252,19 @@ def _auroc(summary: Summary, dataset: str, detector: str) -> str:
     if mean is None:
         return "failed" if summary.failed(dataset, detector) else DASH
     return over_seeds(mean) + _extent(mean)
+
+
+def _marked(summary: Summary, dataset: str, detector: str, text: str | None = None) -> str:
+    """Return an AUROC, or a text in its place, with a mark if the detector takes noise for normal."""
+    mark = f" {TAKES_NOISE}" * summary.takes_noise_for_normal(dataset, detector)
+    return (_auroc(summary, dataset, detector) if text is None else text) + mark
+
+
+def _highlighted(mean: Mean | None) -> str:
+    """Return the AUROC against a probe, in bold if it is under the bar."""
+    if mean is None:
+        return DASH
+    return Markdown(f"**{mean.value:.3f}**") if mean.value < NOISE_BAR else f"{mean.value:.3f}"
 
 
 def _frechet(summary: Summary, dataset: str, detector: str) -> str:

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, overload
 
 from oodbench.benchmark.errors import UsageError
-from oodbench.benchmark.evaluation.measures import DETECTION, GENERATION
+from oodbench.benchmark.evaluation.measures import DETECTION, GENERATION, NAN, PROBES
+from oodbench.benchmark.evaluation.other_datasets import OTHER_DATASETS
 from oodbench.benchmark.files import PARTIAL
 from oodbench.benchmark.results import aggregate
 from oodbench.benchmark.results.result import ResultError, TrialResult
@@ -18,12 +19,15 @@ from oodbench.benchmark.results.versions import newest_versions
 if TYPE_CHECKING:
     import pandas as pd
 
+PROBED = {f"probe_{name}": name for name in (*PROBES, *(dataset.name for dataset in OTHER_DATASETS))}
+"""Columns of `TrialResult.probes`."""
 COLUMNS = (
     *("dataset", "detector", "normal_class", "seed"),
     *DETECTION,
     *("normal_kept", "ood_caught"),
     *GENERATION,
     *("fit_seconds", "score_images_per_second", "parameters", "peak_memory_mb", "extra_data", "status"),
+    *PROBED,
 )
 """Of ``results.csv``, one row a trial; see `TrialResult` for their meaning. ``detector`` is the label."""
 ORDER = ["dataset", "detector", "normal_class", "seed"]
@@ -203,7 +207,7 @@ class Results(Sequence[TrialResult]):
         """
         import pandas as pd  # takes a third of a second
 
-        measured = [{name: getattr(result, name) for name in COLUMNS} | {"detector": result.label} for result in self]
+        measured = [_row(result) for result in self]
         frame = pd.DataFrame(measured, columns=list(COLUMNS))
         return frame.sort_values(ORDER, ignore_index=True)
 
@@ -253,3 +257,9 @@ class Results(Sequence[TrialResult]):
         board["extra_data"] = frame.groupby("detector")["extra_data"].first()
         board["classes"] = table.T.count()
         return board
+
+
+def _row(result: TrialResult) -> dict[str, Any]:
+    """Return the `COLUMNS` of a result."""
+    probes = {column: result.probes.get(name, NAN) for column, name in PROBED.items()}
+    return {name: getattr(result, name) for name in COLUMNS if name not in PROBED} | probes | {"detector": result.label}

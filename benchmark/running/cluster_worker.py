@@ -110,7 +110,7 @@ def _run(job: Job, run: str, sources: Sequence[Source], here: Path, *, away: boo
         write_arrays(dataset, here)
     with tempfile.TemporaryDirectory(dir=here) as own:
         store, watch = Store.at(Path(own), job.trial.protocol), Watch()
-        result = run_job(replace(job, store=store, plugin_files=files, arrays=here), Topic(run))
+        result = run_job(replace(job, store=store, data=data, plugin_files=files, arrays=here), Topic(run))
         folder = store.run_folder(job.trial)
         warnings = (*dataset.warnings(), *_warnings(job, watch))
         return Answer(result, pack(folder) if folder.exists() else None, warnings)

@@ -183,6 +183,7 @@ def _todo(
             class_name=class_name,
             classes=len(dataset.normal_classes()),
             can_sample=can_sample(detector),
+            extra_data=detector.EXTRA_DATA,
             command=trial.command(class_name, options),
             store=where,
             data=data.absolute(),

@@ -60,6 +60,8 @@ class Job:
         Folder in which datasets lie.
     options : Options
         How it is run.
+    extra_data : str
+        What the detector has seen beyond the training images; empty for nothing.
     plugin_files : tuple of Path
         Local Python files with more detectors or datasets.
     plugin_classes : bytes
@@ -84,6 +86,7 @@ class Job:
     store: Store
     data: Path
     options: Options = field(default=Options())
+    extra_data: str = ""
     plugin_files: tuple[Path, ...] = ()
     plugin_classes: bytes = b""
     before: str | None = None
@@ -130,6 +133,7 @@ class Job:
             "protocol": trial.protocol,
             "changes": dict(trial.changes),
             "can_sample": self.can_sample,
+            "extra_data": self.extra_data,
             "command": self.command,
             "fingerprint": identity.fingerprint,
             "data_version": identity.data_version,

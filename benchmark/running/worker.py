@@ -16,6 +16,7 @@ from torch import Tensor
 from oodbench.benchmark.errors import check_room
 from oodbench.benchmark.evaluation import reference
 from oodbench.benchmark.evaluation.evaluate import Evaluation, evaluate
+from oodbench.benchmark.evaluation.other_datasets import other_datasets
 from oodbench.benchmark.files import new_folder, remove, replacing
 from oodbench.benchmark.plugins import Plugins
 from oodbench.benchmark.reporting.run_folder import fill
@@ -128,6 +129,7 @@ def _run(job: Job, report: Report) -> TrialResult:
         seed=trial.seed,
         monitor=_Reporter(job.number, report),
         reference=lambda: reference.reference_of(*of_split, protocol=trial.protocol),
+        others=lambda: other_datasets(trial.dataset, job.data),
         trace=job.options.trace,
         gallery=job.options.keep,
     )

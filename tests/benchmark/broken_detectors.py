@@ -406,6 +406,21 @@ class Upside(Whole):
         return -super().score(images)
 
 
+@breaks("noise_scores_higher_1x28x28", "noise_scores_higher_3x32x32")
+class Projects(Whole):
+    """Measures distances in a few principal components, and forgets what lies outside them."""
+
+    def fit(self, images: Tensor, *, monitor: Monitor | None = None) -> Self:
+        flat = images.flatten(1)
+        self.centre_ = flat.mean(0)
+        self.directions_ = torch.linalg.svd(flat - self.centre_, full_matrices=False)[2][:16]
+        return self
+
+    def score(self, images: Tensor) -> Tensor:
+        distances: Tensor = ((images.flatten(1) - self.centre_) @ self.directions_.T).norm(dim=1)
+        return distances
+
+
 @breaks("score_is_no_random_draw")
 class Draws(Whole):
     """Adds noise to its score."""

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn.functional import interpolate
 
 from oodbench.detectors.base import Shape
 
 SHAPE: Shape = (1, 12, 12)
 SHAPES: tuple[Shape, ...] = ((1, 8, 8), (3, 8, 8), (1, 28, 28), (3, 28, 28), (1, 32, 32), (3, 32, 32))
-TRAINING, NEW, FEW = 128, 40, 24
-"""How many images: to train on, to score, and to train on where a small model will do."""
+REAL_SHAPES: tuple[Shape, ...] = ((1, 28, 28), (3, 32, 32))
+"""Those of MNIST and CIFAR-10, at which a method may forget what it sees at `SHAPE`."""
+TRAINING, SCENES, NEW, FEW = 128, 64, 40, 24
+"""How many images: to train on, scenes to train on, to score, and to train on where a small model will do."""
 
 
 def toy_images(n: int, shape: Shape = SHAPE, *, seed: int = 0) -> Tensor:
@@ -39,6 +42,36 @@ def toy_images(n: int, shape: Shape = SHAPE, *, seed: int = 0) -> Tensor:
     light = 0.6 - 0.4 * y
     tint = torch.linspace(1, 0.6, channels).view(1, -1, 1, 1)
     return (disc * light).unsqueeze(1) * tint
+
+
+def scenes(n: int, shape: Shape, *, seed: int = 0) -> Tensor:
+    """Draw scenes: as in photographs, contrast is strong over large areas and weak in detail.
+
+    They vary in few directions, and in these more than uniform noise does: who looks at these alone finds noise in the
+    midst of the scenes.
+
+    Parameters
+    ----------
+    n : int
+        Number of images.
+    shape : tuple of int
+        (C, H, W).
+    seed : int
+        Seeds the scenes.
+
+    Returns
+    -------
+    Tensor
+        float32 (n, C, H, W) in [0, 1].
+    """
+    generator = torch.Generator().manual_seed(seed)
+    channels, height, width = shape
+    light = torch.full((n, *shape), 0.5)
+    for cells, contrast in ((4, 0.22), (8, 0.06), (height, 0.02)):
+        grey = torch.randn(n, 1, cells, cells, generator=generator)
+        tint = 0.3 * torch.randn(n, channels, cells, cells, generator=generator)
+        light += contrast * interpolate(grey + tint, (height, width), mode="bicubic")
+    return light.clamp(0, 1)
 
 
 def far_images() -> dict[str, Tensor]:

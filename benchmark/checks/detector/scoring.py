@@ -7,15 +7,16 @@ from functools import partial
 import torch
 from sklearn.exceptions import NotFittedError
 from sklearn.metrics import roc_auc_score
+from torch import Tensor
 
 from oodbench.benchmark.checks.check import Check, CheckFailed, adds_to, demand
-from oodbench.benchmark.checks.detector.images import NEW, far_images, toy_images
+from oodbench.benchmark.checks.detector.images import NEW, REAL_SHAPES, SCENES, far_images, scenes, toy_images
 from oodbench.benchmark.checks.detector.specimen import Specimen
-from oodbench.detectors.base import DetectorError
+from oodbench.detectors.base import DetectorError, Shape
 
 CHECKS: list[Check[Specimen]] = []
 check = adds_to(CHECKS)
-FAR = 0.8
+FAR = 0.9
 """AUROC that is asked for against images that are nothing like the normal ones."""
 
 
@@ -58,8 +59,7 @@ def scores_differ(specimen: Specimen) -> None:
 
 def _scores_higher(kind: str, specimen: Specimen) -> None:
     """Images that are nothing like the training images score higher than normal ones."""
-    far = specimen.fitted.score(far_images()[kind])
-    area = roc_auc_score([0] * NEW + [1] * NEW, torch.cat([specimen.scores, far]).nan_to_num().numpy())
+    area = _auroc(specimen.scores, specimen.fitted.score(far_images()[kind]))
     demand(
         area >= FAR,
         f"{kind} images do not score higher than normal ones (AUROC {area:.2f}, at least {FAR} is asked for): higher "
@@ -72,7 +72,28 @@ def _scores_higher(kind: str, specimen: Specimen) -> None:
     )
 
 
+def _noise_scores_higher_at(shape: Shape, specimen: Specimen) -> None:
+    """Noise scores higher than images of a real size with strong contrast over large areas."""
+    detector = specimen.fit(scenes(SCENES, shape))
+    noise = torch.rand(NEW, *shape, generator=torch.Generator().manual_seed(3))
+    area = _auroc(detector.score(scenes(NEW, shape, seed=1)), detector.score(noise))
+    demand(
+        area >= FAR,
+        f"trained on images of shape {shape}, it takes noise for normal (AUROC {area:.2f}, at least {FAR} is asked "
+        "for): what a projection or an encoder leaves out of an image must count, for example by adding its squared "
+        "residual.",
+    )
+
+
+def _auroc(normal: Tensor, far: Tensor) -> float:
+    return float(roc_auc_score([0] * NEW + [1] * NEW, torch.cat([normal, far]).nan_to_num().numpy()))
+
+
 CHECKS += [
     Check("noise_scores_higher", partial(_scores_higher, "noise")),
     Check("constant_images_score_higher", partial(_scores_higher, "constant")),
+    *(
+        Check(f"noise_scores_higher_{'x'.join(map(str, shape))}", partial(_noise_scores_higher_at, shape))
+        for shape in REAL_SHAPES
+    ),
 ]

@@ -108,8 +108,13 @@ def test_all_faults_are_raised_together() -> None:
     with pytest.raises(CheckFailed) as raised:
         check_detector(broken("Upside"))
     names = [line.partition(":")[0] for line in str(raised.value).splitlines()]
-    assert names == ["noise_scores_higher", "constant_images_score_higher"]
-    with pytest.raises(CheckFailed, match=r"^scores_are_one_number_an_image: .*\n50 further checks were not run\.$"):
+    assert names == [
+        "noise_scores_higher",
+        "constant_images_score_higher",
+        "noise_scores_higher_1x28x28",
+        "noise_scores_higher_3x32x32",
+    ]
+    with pytest.raises(CheckFailed, match=r"^scores_are_one_number_an_image: .*\n52 further checks were not run\.$"):
         check_detector(broken("Column"))
 
 

@@ -34,7 +34,7 @@ def test_a_file_is_checked_and_run_by_the_two_commands_that_are_printed(
     monkeypatch.chdir(tmp_path)
     check, run = commands(bench("new", "two-layers", "--folder", "my detectors"))
     assert Path("my detectors/two_layers.py").read_text().count("class TwoLayers(Detector)") == 1
-    assert "two-layers: 56 checks passed, 0 failed." in bench(*check)
+    assert "two-layers: 58 checks passed, 0 failed." in bench(*check)
     bench(*run, "--class", "0", "--class", "1")
     line, *_ = (line for line in Path("my-results/README.md").read_text().splitlines() if "| two-layers | " in line)
     results = Store.at(Path("my-results")).read_all()

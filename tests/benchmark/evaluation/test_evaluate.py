@@ -16,7 +16,7 @@ from torch import Tensor
 from oodbench.benchmark.evaluation import evaluate as module
 from oodbench.benchmark.evaluation.evaluate import Evaluation, evaluate
 from oodbench.benchmark.evaluation.generation import generation_metrics
-from oodbench.benchmark.evaluation.measures import GENERATION, Measures
+from oodbench.benchmark.evaluation.measures import GENERATION, PROBES, Measures
 from oodbench.benchmark.evaluation.reference import reference_of
 from oodbench.datasets.components.split import Split, as_float, one_vs_rest
 from oodbench.datasets.digits import Digits
@@ -286,7 +286,8 @@ def test_scores_do_not_depend_on_how_many_images_are_scored_at_once(
         monkeypatch.setattr(module, "SCORED_AT_ONCE", at_once)
         found[at_once] = evaluate(Notes(), digits)
     held_out = len(digits.validation)
-    assert given == [540, held_out, *[100] * 5, 40, held_out]
+    probed = [int((~digits.is_ood).sum())] * len(PROBES)
+    assert given == [540, held_out, *probed, *[100] * 5, 40, held_out, *probed]
     assert found[100].auroc == pytest.approx(found[540].auroc, abs=1e-3)
     assert found[100].fpr95 == pytest.approx(found[540].fpr95, abs=1e-3)
     assert found[100].scores == pytest.approx(found[540].scores, rel=1e-4)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -23,6 +24,7 @@ from oodbench.benchmark.results.store import Store
 from tests.benchmark.made_up import result, row
 from tests.benchmark.reporting.test_page import RESULTS, ranked
 
+LEADERBOARD = Path(__file__).resolve().parents[3] / "leaderboard"
 THREE = [one for name, gap in (("a", 0.0), ("b", 0.1), ("c", 0.2)) for one in ranked(name, gap)]
 
 
@@ -238,3 +240,13 @@ def test_a_page_is_built_without_torch_processes_or_command_line(tmp_path: Path)
     stored(tmp_path, RESULTS)
     run = subprocess.run([sys.executable, "-c", BUILD, tmp_path], capture_output=True, text=True, check=False)
     assert (run.returncode, run.stderr.strip()) == (0, "")
+
+
+@pytest.mark.parametrize("folder", [LEADERBOARD, LEADERBOARD / "protocol-memae"], ids=lambda folder: folder.name)
+def test_the_committed_page_marks_who_takes_noise_for_normal(folder: Path) -> None:
+    page, frame = (folder / "README.md").read_text(), pd.read_csv(folder / "results.csv")
+    probed = frame.reindex(columns=["dataset", "detector", "probe_noise"]).dropna()
+    for dataset, rows in probed.groupby("dataset"):
+        section = re.split(rf"^## {dataset}$", page, flags=re.MULTILINE)[1].partition("\n## ")[0]
+        for detector, noise in rows.groupby("detector")["probe_noise"].mean().items():
+            assert (f"| {detector} † " in section) == (noise < 0.9), (dataset, detector)

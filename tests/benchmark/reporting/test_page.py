@@ -272,3 +272,23 @@ def test_names_with_bars_break_no_table() -> None:
     lines = [line for line in page.splitlines() if "a\\|b" in line]
     assert lines
     assert not [line for line in page.splitlines() if line.startswith("|") and "a|b" in line]
+
+
+def test_probes_are_a_table_and_mark_who_takes_noise_for_normal() -> None:
+    fooled = [*row("a", [0.9], probes={"noise": 0.5, "mnist": 0.25}), *row("a", [0.9], seed=1, probes={"noise": 0.7})]
+    found = summary(fooled, row("b", [0.8], probes={"noise": 0.9}), row("c", [0.7]))
+    table = tables.probes(found, "mnist")
+    assert table.header == ["detector", "noise", "mnist"]
+    assert [cells(table, name) for name in "abc"] == [
+        ["a †", "**0.600**", "**0.250**"],
+        ["b", "0.900", "—"],
+        ["c", "—", "—"],
+    ]
+    (top,) = tables.ranked(found, "mnist").values()
+    assert [named(top, name)["AUROC"][-1] for name in "abc"] == ["†", "0", "0"]
+    page = render(found)
+    assert "† takes noise for normal: the mean AUROC of normal test images against uniform noise is under 0.9." in page
+    assert "† takes noise for normal" in tables.readme_table(found)
+    honest = row("b", [0.8], probes={"noise": 0.9})
+    assert "†" not in page_of(honest) + tables.readme_table(summary(honest))
+    assert "Probes" not in page_of(row("c", [0.7]))

@@ -150,6 +150,13 @@ def test_a_failed_trial_is_a_row_without_numbers() -> None:
     assert frame.loc[1, ["auroc", "frechet", "parameters"]].isna().all()
 
 
+def test_probes_are_columns_and_nan_where_there_are_none() -> None:
+    frame = Results([*row("ae", [0.8], probes={"noise": 0.5, "digits": 1.0}), *row("vae", [0.8])]).to_frame()
+    assert list(frame.loc[0, ["probe_noise", "probe_digits"]]) == [0.5, 1.0]
+    assert frame.loc[1, ["probe_noise", "probe_digits"]].isna().all()
+    assert frame.loc[0, ["probe_blurred", "probe_fashion-mnist"]].isna().all()
+
+
 def test_an_empty_collection_has_tables_too() -> None:
     assert tuple(Results().to_frame().columns) == COLUMNS
     assert Results().leaderboard().empty
