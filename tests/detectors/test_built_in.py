@@ -19,7 +19,7 @@ from oodbench.detectors.base import parameter_types
 from tests.conftest import blobs
 
 FOLDER = Path(oodbench.detectors.__file__).parent
-STEMS = sorted(path.stem for path in FOLDER.glob("[!_]*.py") if path.stem not in ("base", "pyod"))
+STEMS = sorted(path.stem for path in FOLDER.glob("[!_]*.py") if path.stem not in ("base", *oodbench.detectors.FAMILIES))
 CLASSES: list[type[Detector]] = [
     value
     for value in (getattr(oodbench.detectors, name) for name in dir(oodbench.detectors))
