@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -89,7 +90,9 @@ class Backbone:
                 parts = [network(batch).float().flatten(1).cpu() for batch in batches]
             except (AssertionError, RuntimeError) as error:
                 cause = " ".join(str(error).split())[:200]
-                raise DetectorError(f"{self.name} takes no images of {size}×{size} pixels ({cause}): set image_size.") from error
+                raise DetectorError(
+                    f"{self.name} takes no images of {size}×{size} pixels ({cause}): set image_size."
+                ) from error
             return F.normalize(torch.cat(parts)[: len(images)]).half()
 
     def _prepared(self, batch: Tensor, size: int, dtype: torch.dtype, device: str) -> Tensor:
@@ -150,7 +153,7 @@ def _torchvision(name: str) -> Backbone:
     return Backbone(name, Path(chosen.url).stem, "ImageNet", partial(_downloaded, chosen, name), colours)
 
 
-def _downloaded(weights: torch.Any, name: str) -> dict[str, Tensor]:
+def _downloaded(weights: Any, name: str) -> dict[str, Tensor]:
     """Return torchvision's weights, which it downloads unless they lie in torch's own cache."""
     try:
         state: dict[str, Tensor] = weights.get_state_dict(progress=False, check_hash=True, weights_only=True)
