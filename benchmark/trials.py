@@ -122,7 +122,8 @@ def plan(
     plugins : Plugins
         The detectors and datasets to choose from.
     detectors, datasets : sequence of str
-        Names, without regard to case; without datasets, the two of the benchmark.
+        Names, without regard to case. Without detectors, all and the members of families that can run here (see
+        `oodbench.benchmark.plugins.Registry.available`); without datasets, the two of the benchmark.
     classes : sequence of str or int
         Normal classes by label or by name; see `class_labels`.
     seeds : sequence of int
@@ -135,8 +136,9 @@ def plan(
     Returns
     -------
     list of Trial
-        Grouped by dataset and class, so that a split is soon complete. A detector without randomness has one seed, the
-        first, unless the protocol draws anew for each.
+        Grouped by dataset and class, so that a split is soon complete; detectors that are fitted on top of others come
+        last, when those are trained. A detector without randomness has one seed, the first, unless the protocol draws
+        anew for each.
 
     Raises
     ------
@@ -149,14 +151,16 @@ def plan(
     for dataset in on:
         class_labels(dataset, classes)
     plugins.check_names(detectors=detectors)
-    chosen = [plugins.detectors[name] for name in detectors or plugins.detectors.plugins]
+    chosen = [plugins.detectors[name] for name in detectors or plugins.detectors.available()]
     changes = _parse_settings(settings, plugins, {detector.name: detector for detector in chosen})
     return [
         Trial(dataset.name, detector.name, normal_class, seed, changes.get(detector.name, ()), protocol)
+        for on_top in (False, True)
         for dataset in dict.fromkeys(on)
         for seed in dict.fromkeys(seeds)
         for normal_class in class_labels(dataset, classes)
         for detector in dict.fromkeys(chosen)
+        if (detector.wrapped is not None) == on_top
         if seed == seeds[0] or PROTOCOLS[protocol].draws or _is_random(detector)
     ]
 

@@ -70,8 +70,8 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]
     `fit` learns goes into attributes that end in an underscore. A detector sees images only: what it needs to know of
     the data it reads off their shape. The benchmark gives ``seed`` and ``device`` to a class that takes them.
 
-    A class needs `fit` and `score`. It can sample or reconstruct if it overrides `sample` or `reconstruct`; it offers an
-    error or a representation, on which other scores can be built, if it overrides `error` or `represent`.
+    A class needs `fit` and `score`. It can sample or reconstruct if it overrides `sample` or `reconstruct`. It offers
+    an error or a representation, on which other scores can be built, if it overrides `error` or `represent`.
 
     `save` writes fitted attributes that are tensors or plain values (numbers, strings, and tuples or lists of them;
     lists are read back as tuples). The weights of torch modules are saved, too, if the class defines `build`, which
@@ -92,6 +92,8 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]
         Checks of ``bench check`` that the method cannot pass, and why; they are reported as expected.
     EXTRA_DATA : str
         Images beyond the training images that the method has seen, such as "ImageNet"; empty for none.
+    wrapped : type or None
+        The class of the detector that this one is fitted on top of; see `components.wrapper`.
     """
 
     name: ClassVar[str] = ""
@@ -100,6 +102,7 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]
     SCORE_ONLY: ClassVar[frozenset[str]] = frozenset()
     EXPECTED_FAILURES: ClassVar[Mapping[str, str]] = {}
     EXTRA_DATA: ClassVar[str] = ""
+    wrapped: ClassVar[type[Detector] | None] = None
 
     shape_: tuple[int, ...]
     """(C, H, W) of the training images; `fit` stores it where it is needed."""
@@ -378,7 +381,7 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]
         about = {
             "detector": self.name,
             "parameters": self.get_params(deep=False),
-            "fitted": {name: value for name, value in _fitted(self).items() if _is_plain(value)},
+            "fitted": plain_values(self),
         }
         (folder / "model.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
 
@@ -429,19 +432,30 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]
         if "device" in parameters:
             parameters["device"] = device
         detector = cls(**parameters)
-        detector._loaded = True
-        for name, value in about["fitted"].items():
-            if not _is_fitted(name):
-                raise ValueError(f"{name!r} is no fitted attribute")
-            setattr(detector, name, _tuples(value))
-        shape = about["fitted"].get("shape_", ())
-        if math.prod(shape) > LARGEST_IMAGE:
-            raise ValueError(f"images of {'×'.join(map(str, shape))} values are too large")
+        take_plain_values(detector, about["fitted"])
         detector.restore(load_file(folder / "model.safetensors"))
+        shape = about["fitted"].get("shape_", ())
         if shape:
             with torch.random.fork_rng(devices=[]):
                 detector.score(torch.zeros(1, *shape))  # where values that do not fit together show
         return detector
+
+
+def plain_values(detector: Detector) -> dict[str, Any]:
+    """Return the fitted attributes that are plain values: what a saved model has besides its tensors."""
+    return {name: value for name, value in _fitted(detector).items() if _is_plain(value)}
+
+
+def take_plain_values(detector: Detector, values: Mapping[str, Any]) -> None:
+    """Set fitted attributes as read from a file; raises ValueError for what `plain_values` cannot have returned."""
+    detector._loaded = True
+    for name, value in values.items():
+        if not _is_fitted(name):
+            raise ValueError(f"{name!r} is no fitted attribute")
+        setattr(detector, name, _tuples(value))
+    shape = values.get("shape_", ())
+    if math.prod(shape) > LARGEST_IMAGE:
+        raise ValueError(f"images of {'×'.join(map(str, shape))} values are too large")
 
 
 def _fitted(detector: Detector) -> dict[str, Any]:
@@ -500,7 +514,7 @@ def parameter_types(detector: type[Detector]) -> dict[str, Any]:
         For each argument of the constructor that is annotated, the annotation with its ranges
         (``Annotated[int, Ge(1)]``); one that cannot be resolved is left out.
     """
-    hints: dict[str, Any] = {}
+    hints = parameter_types(detector.wrapped) if detector.wrapped else {}
     # the generated constructor of a dataclass knows the annotations of inherited fields only as text
     for owner in (detector, detector.__init__):
         with suppress(Exception):  # an annotation may name what is imported for type checkers alone
@@ -509,8 +523,8 @@ def parameter_types(detector: type[Detector]) -> dict[str, Any]:
 
 
 DetectorClass = TypeVar("DetectorClass", bound=type[Detector])
-Family = Callable[[str], type[Detector]]
-"""Makes a detector class of what stands behind the colon in ``family:argument``."""
+Family = TypeVar("Family", Callable[[str], type[Detector]], Callable[[type[Detector]], type[Detector]])
+"""Makes a detector class of what stands behind the colon in ``family:argument``, or of the detector of that name."""
 
 
 def register(name: str) -> Callable[[DetectorClass], DetectorClass]:
@@ -535,7 +549,11 @@ def register(name: str) -> Callable[[DetectorClass], DetectorClass]:
 
 
 def register_family(
-    name: str, *, members: Sequence[str] = (), missing: Callable[[], str | None] | None = None
+    name: str,
+    *,
+    members: Sequence[str] = (),
+    missing: Callable[[], str | None] | None = None,
+    wraps: bool = False,
 ) -> Callable[[Family], Family]:
     """Name a function that makes detector classes on demand: users type ``name:argument``.
 
@@ -544,10 +562,12 @@ def register_family(
     name : str
         Lower-case letters, digits and hyphens.
     members : sequence of str
-        Arguments that ``bench run --all`` runs and ``bench list`` shows. Of a built-in family they are written out here,
-        as literals, for they are read without importing it.
+        Arguments that ``bench run --all`` runs and ``bench list`` shows. A built-in family writes them out as literals
+        in the decorator, where they are read without importing it.
     missing : callable, optional
         Returns a sentence that says why the members cannot run here, or None if they can.
+    wraps : bool
+        Whether the argument is the name of a detector: the function is given that detector's class.
 
     Returns
     -------
@@ -557,7 +577,7 @@ def register_family(
 
     def mark(family: Family) -> Family:
         family.detector_family = name  # type: ignore[attr-defined]
-        family.members, family.missing = tuple(members), missing  # type: ignore[attr-defined]
+        vars(family).update(members=tuple(members), missing=missing, wraps=wraps)
         return family
 
     return mark

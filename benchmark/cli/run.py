@@ -133,6 +133,8 @@ def run(
         say(begins)
         for broken in plugins.broken:
             say(f"Left out: {broken.source}: {broken.cause}", style="yellow")
+        for sentence in [] if chosen.detectors else plugins.detectors.missing():
+            say(sentence, style="yellow")
         summary = engine.run(
             trials,
             plugins,

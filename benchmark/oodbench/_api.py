@@ -37,7 +37,8 @@ def list_detectors(files: Files = ()) -> list[str]:
     Returns
     -------
     list of str
-        Sorted. Detectors of PyOD, which are named as in ``pyod:HBOS``, are not listed.
+        Sorted, members of families such as ``typical:ae`` among them. Detectors of PyOD, which are named as in
+        ``pyod:HBOS``, are not listed.
 
     Examples
     --------
@@ -45,7 +46,8 @@ def list_detectors(files: Files = ()) -> list[str]:
     >>> "memvae" in ob.list_detectors()
     True
     """
-    return sorted(Plugins.load(files).detectors.names())
+    found = Plugins.load(files).detectors
+    return sorted([*found.names(), *found.members()])
 
 
 def list_datasets(files: Files = ()) -> list[str]:

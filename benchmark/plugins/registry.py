@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -20,6 +20,7 @@ from oodbench.benchmark.plugins.sources import (
     built_in,
     built_in_families,
     classes_in,
+    declared_members,
     families_in,
     installed,
     local,
@@ -54,13 +55,29 @@ class Family(Generic[Base]):
     """A registered function that makes classes from what stands behind ``name:``, and where it comes from."""
 
     name: str
-    make: Callable[[str], type[Base]]
+    make: Callable[[Any], type[Base]]
     source: str
 
     @property
     def summary(self) -> str:
         """The first line of the function's docstring."""
         return catalogue.first_line(self.make)
+
+    @property
+    def members(self) -> list[str]:
+        """The names of its detectors that stand among the others; see `oodbench.detectors.base.register_family`."""
+        return [f"{self.name}:{argument}" for argument in getattr(self.make, "members", ())]
+
+    @property
+    def missing(self) -> str | None:
+        """Why its members cannot run here, in a sentence; None if they can."""
+        missing = getattr(self.make, "missing", None)
+        return missing() if missing else None
+
+    @property
+    def wraps(self) -> bool:
+        """Whether it makes a class of another one of the same registry."""
+        return getattr(self.make, "wraps", False)
 
 
 class Registry(Generic[Base]):
@@ -118,6 +135,24 @@ class Registry(Generic[Base]):
         """Return all names, sorted; nothing but local files is imported."""
         return sorted({*self._declared(families=False), *self._plugins})
 
+    def members(self) -> list[str]:
+        """Return the members of families, such as ``family:name``, sorted; nothing but local files is imported."""
+        found = [name for family in self._families.values() for name in family.members]
+        for origin in self._declared_origins(families=True):
+            if origin.source == BUILT_IN:
+                found += [f"{origin.name}:{argument}" for argument in declared_members(origin.module)]
+        return sorted(found)
+
+    def available(self) -> list[str]:
+        """Return all names, and those members of families that can run here, sorted; this imports everything."""
+        return sorted([*self.plugins, *(name for name, cls, _ in self._made_members() if cls)])
+
+    def missing(self) -> list[str]:
+        """Return why members of families cannot run here, a sentence for each family; this imports everything."""
+        self._load(lambda _: True)
+        said = [family.missing for family in self._families.values() if family.members]
+        return list(dict.fromkeys(sentence for sentence in said if sentence))
+
     def families(self) -> list[str]:
         """Return the names of families, which stand before a colon, sorted; nothing but local files is imported."""
         return sorted({*self._declared(families=True), *self._families})
@@ -144,6 +179,10 @@ class Registry(Generic[Base]):
             self._files_are_whole = True
             return kept
         entries = [catalogue.entry(self.kind, name, found.cls, found.source) for name, found in self.plugins.items()]
+        for name, cls, family in self._made_members():
+            made = catalogue.entry(self.kind, name, cls, family.source) if cls else None
+            entries.append(made or Entry(name, family.summary, family.source))
+        entries.sort(key=lambda entry: entry.name)
         entries += [
             catalogue.family_entry(self.kind, name, family.make, family.source)
             for name, family in sorted(self._families.items())
@@ -197,9 +236,29 @@ class Registry(Generic[Base]):
 
     def _declared(self, *, families: bool) -> list[str]:
         """Import local files, and return the names of what is not imported yet."""
+        return [origin.name for origin in self._declared_origins(families=families)]
+
+    def _declared_origins(self, *, families: bool) -> list[Origin]:
         self._load_files()
         known = built_in_families(self.kind)
-        return [origin.name for origin in self._waiting if (origin.name in known) == families]
+        return [origin for origin in self._waiting if (origin.name in known) == families]
+
+    def _made_members(self) -> Iterator[tuple[str, type[Base] | None, Family[Base]]]:
+        """Import everything, and yield families' members by name: a class, or None where it cannot run here.
+
+        One that cannot be made although nothing is missing is left out, and reported as broken.
+        """
+        self._load(lambda _: True)
+        for _, family in sorted(self._families.items()):
+            missing = family.members and family.missing
+            for name in family.members:
+                try:
+                    made = None if missing else self[name]
+                except Exception as error:  # a plugin may raise anything; the others go on
+                    broken = Broken(f"{family.source}, {name}", str(error))
+                    self.broken += [] if broken in self.broken else [broken]
+                else:
+                    yield name, made, family
 
     def _unknown(self, name: str) -> UsageError:
         broken = self._broken_by_name.get(name.partition(":")[0].lower())
@@ -210,12 +269,13 @@ class Registry(Generic[Base]):
                 return UsageError(
                     f"There is no {self.kind} {name!r}, and {broken.source} cannot be used: {broken.cause}"
                 )
-        return unknown(self.kind, name, [*self.names(), *(f"{family}:…" for family in self.families())])
+        families = [f"{family}:…" for family in self.families()]
+        return unknown(self.kind, name, [*self.names(), *self.members(), *families])
 
     def _make(self, family: Family[Base], argument: str) -> type[Base]:
         name = f"{family.name}:{argument}"
         if name not in self._made:
-            made = family.make(argument)
+            made = family.make(self[argument] if family.wraps else argument)
             self._made[name] = self._made.setdefault(made.name, made)  # however it was spelt, one class
         return self._made[name]
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import importlib.metadata
+import importlib.util
 import inspect
 import pkgutil
 from collections.abc import Callable, Iterator
@@ -72,6 +74,17 @@ def built_in_families(kind: Kind) -> tuple[str, ...]:
     return families
 
 
+def declared_members(module: str) -> tuple[str, ...]:
+    """Return the members that a built-in family names in its decorator, read from its source without importing it."""
+    spec = importlib.util.find_spec(module)
+    assert spec is not None
+    assert spec.origin is not None
+    for node in ast.walk(ast.parse(Path(spec.origin).read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "register_family":
+            return next((ast.literal_eval(given.value) for given in node.keywords if given.arg == "members"), ())
+    return ()
+
+
 def entry_points(kind: Kind) -> list[importlib.metadata.EntryPoint]:
     """Return the entry points of installed packages."""
     return list(importlib.metadata.entry_points(group=f"oodbench.{kind}s"))
@@ -105,7 +118,7 @@ def classes_in(loaded: object, kind: Kind) -> Iterator[type[Any]]:
             yield item
 
 
-def families_in(loaded: object, kind: Kind) -> Iterator[tuple[str, Callable[[str], type[Any]]]]:
+def families_in(loaded: object, kind: Kind) -> Iterator[tuple[str, Callable[[Any], type[Any]]]]:
     """Yield the names and functions of the registered families that a module holds."""
     for item in _contents(loaded):
         name = getattr(item, f"{kind}_family", "")  # set by the decorator

@@ -61,7 +61,11 @@ def fingerprint(detector: type) -> str:
     str
         12 hexadecimal digits.
     """
-    return digest(*sorted(_Walk(detector).found))
+    found = _Walk(detector).found
+    wrapped = getattr(detector, "wrapped", None)
+    if wrapped is not None:  # it may come from another package, or from a local file
+        found |= _Walk(wrapped).found
+    return digest(*sorted(found))
 
 
 class _Source:

@@ -11,13 +11,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import oodbench.benchmark
 import oodbench.datasets
 import oodbench.detectors
 from oodbench.benchmark.files import cache_folder, digest, write_text
-from oodbench.benchmark.plugins import Plugins
-from oodbench.benchmark.plugins.sources import Kind, built_in
+from oodbench.benchmark.plugins import Plugins, Registry
+from oodbench.benchmark.plugins.sources import built_in
 from oodbench.benchmark.results.result import TrialResult
 from oodbench.benchmark.results.store import Store
 from oodbench.benchmark.trials import BENCHMARK_DATASETS, Trial, class_labels
@@ -84,8 +85,11 @@ def finished_trials(selection: Selection, plugins: Plugins, store: Store) -> lis
 def keep(selection: Selection, trials: Sequence[Trial], plugins: Plugins, store: Store) -> None:
     """Keep the trials of a selection, all of which have just been found done or been run.
 
-    Where one has failed, or the cache cannot be written, nothing is kept.
+    Nothing is kept where one has failed, where the cache cannot be written, and where all detectors are meant of which
+    some cannot run here, as may change.
     """
+    if not selection.detectors and plugins.detectors.missing():
+        return
     path = _path(selection, plugins)
     results = [store.read(trial) for trial in trials]
     if path is None or any(result is None or result.status == "failed" for result in results):
@@ -113,16 +117,20 @@ def has_gaps(selection: Selection, plugins: Plugins, store: Store) -> bool:
 
 def _path(selection: Selection, plugins: Plugins) -> Path | None:
     """Return where a selection is kept; None if it holds what is not built in."""
-    detectors = selection.detectors or plugins.detectors.names()
+    detectors = selection.detectors or [*plugins.detectors.names(), *plugins.detectors.members()]
     datasets = selection.datasets or BENCHMARK_DATASETS
-    if not (_are_built_in("detector", detectors) and _are_built_in("dataset", datasets)):
+    if not (_are_built_in(detectors, plugins.detectors) and _are_built_in(datasets, plugins.datasets)):
         return None
     versions = [f"{name} {plugins.datasets[name].version}" for name in datasets]
     return cache_folder() / FOLDER / f"{digest(str(selection), *versions, *_state())}.json"
 
 
-def _are_built_in(kind: Kind, names: Sequence[str]) -> bool:
-    return {name.partition(":")[0].lower() for name in names} <= {origin.name for origin in built_in(kind)}
+def _are_built_in(names: Sequence[str], registry: Registry[Any]) -> bool:
+    """Return whether all of these are built in, families and what they are made of included."""
+    ours = {origin.name for origin in built_in(registry.kind)}
+    others = {name.lower() for name in registry.names()} - ours
+    parts = [name.lower().split(":") for name in names]
+    return all(family in ours and others.isdisjoint(arguments) for family, *arguments in parts)
 
 
 def _state() -> Iterator[str]:

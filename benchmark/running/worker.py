@@ -26,6 +26,7 @@ from oodbench.benchmark.running.device import choose_device
 from oodbench.benchmark.running.job import Job, stored_digest
 from oodbench.benchmark.running.memory import return_freed_memory
 from oodbench.benchmark.running.state import reset_state
+from oodbench.benchmark.running.taken_over import take_over
 from oodbench.benchmark.trials import Trial, make_detector
 from oodbench.datasets.base import DatasetError, Part
 from oodbench.datasets.components.protocols import PROTOCOLS
@@ -117,6 +118,7 @@ def _run(job: Job, report: Report) -> TrialResult:
     trained = _trained(job, plugins, device, report)
     if trained is not None:
         adopt(cast(Autoencoder, detector), trained)
+    seconds = take_over(job, detector, plugins, device) if trained is None else trained.seconds
     evaluation = evaluate(
         detector,
         split,
@@ -127,13 +129,10 @@ def _run(job: Job, report: Report) -> TrialResult:
         gallery=job.options.keep,
     )
     result = job.result(device, status="done", **evaluation.measures().model_dump())
+    result = result.model_copy(update={"fit_seconds": round(result.fit_seconds + seconds, 3)})
     if trained is not None:
-        result = result.model_copy(
-            update={
-                "fit_seconds": round(result.fit_seconds + trained.seconds, 3),
-                "environment": {**result.environment, "trained_together": trained.count},
-            }
-        )
+        environment = {**result.environment, "trained_together": trained.count}
+        result = result.model_copy(update={"environment": environment})
     _keep(job, detector, split, evaluation, device)
     return result
 

@@ -133,9 +133,7 @@ def _write(path: Path, kept: dict[bytes, Tensor]) -> None:
     features = torch.stack([kept[digest] for digest in newest])
     partial = path.with_suffix(".partial")
     with suppress(OSError, SafetensorError):
-        save_file(
-            {"digests": digests, "features": features}, partial, {"checksum": _checksum(digests, features)}
-        )
+        save_file({"digests": digests, "features": features}, partial, {"checksum": _checksum(digests, features)})
         partial.replace(path)
 
 

@@ -14,12 +14,12 @@ import torch
 from pydantic import TypeAdapter
 
 import oodbench.detectors
-from oodbench.detectors import Detector, DetectorError, MemAE, MemVAE
+from oodbench.detectors import FAMILIES, Detector, DetectorError, MemAE, MemVAE
 from oodbench.detectors.base import parameter_types
 from tests.conftest import blobs
 
 FOLDER = Path(oodbench.detectors.__file__).parent
-STEMS = sorted(path.stem for path in FOLDER.glob("[!_]*.py") if path.stem not in ("base", *oodbench.detectors.FAMILIES))
+STEMS = sorted(path.stem for path in FOLDER.glob("[!_]*.py") if path.stem not in ("base", *FAMILIES))
 CLASSES: list[type[Detector]] = [
     value
     for value in (getattr(oodbench.detectors, name) for name in dir(oodbench.detectors))

@@ -36,6 +36,29 @@ class Mine(Detector):
 '''
 
 
+FAMILY = (
+    PLUGIN
+    + '''
+from oodbench.detectors import register_family
+
+@register_family("test-scaled", members=("2", "3", "none"))
+def scaled(argument):
+    """The same, times a number."""
+    return type("Scaled", (Mine,), {"name": f"test-scaled:{int(argument)}"})
+
+@register_family("test-absent", members=("x", "y"), missing=lambda: "The weights of test-absent are not here.")
+def absent(argument):
+    """Needs weights."""
+    raise RuntimeError("not here")
+
+@register_family("test-on", members=("NAME",), wraps=True)
+def on(base):
+    """On top of another."""
+    return type("On", (base,), {"name": f"test-on:{base.name}"})
+'''
+)
+
+
 def write(path: Path, name: str) -> Path:
     path.write_text(PLUGIN.replace("NAME", name))
     return path
@@ -95,6 +118,35 @@ def test_unknown_names_are_answered_without_torch() -> None:
         "Unknown class of mnist 'x'",
         "Unknown protocol 'x'",
     ]
+    assert torch == "False"
+
+
+def test_members_of_families_stand_among_the_others_where_they_can_run(tmp_path: Path) -> None:
+    path = tmp_path / "families.py"
+    path.write_text(FAMILY.replace("NAME", "test-mine"))
+    found = Plugins.load([path]).detectors
+    ours = {"test-mine", "test-scaled:2", "test-scaled:3", "test-on:test-mine"}
+    assert {name for name in found.available() if name.startswith("test-")} == ours
+    assert found.missing() == ["The weights of test-absent are not here."]
+    assert {broken.source: broken.cause.partition(":")[0] for broken in found.broken if str(path) in broken.source} == {
+        f"file {path}, test-scaled:none": "invalid literal for int() with base 10"
+    }
+    listed = {entry.name: entry.samples for entry in found.entries() if entry.name.startswith("test-")}
+    families = dict.fromkeys(("test-scaled:NAME", "test-absent:NAME", "test-on:NAME"))
+    assert listed == {**dict.fromkeys(ours, False), "test-absent:x": None, "test-absent:y": None, **families}
+    with pytest.raises(UsageError, match="Unknown detector 'test-mien': did you mean test-mine"):
+        found["test-on:test-mien"]
+
+
+def test_members_of_built_in_families_are_known_without_torch() -> None:
+    program = (
+        "import sys\n"
+        "from oodbench.benchmark.plugins import Plugins\n"
+        "print(*Plugins.load().detectors.members())\n"
+        "print('torch' in sys.modules)\n"
+    )
+    members, torch = apart(program).splitlines()
+    assert {"typical:ae", "typical:pca"} <= set(members.split())
     assert torch == "False"
 
 
