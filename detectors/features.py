@@ -51,7 +51,7 @@ def features(argument: str) -> type[Detector]:
     network = backbone(argument)
     shown = network.name if argument.lower() == network.name else argument
     attributes = {
-        "__doc__": f"Distance to the training images in the features of {network.name}, trained on {network.extra_data}.",
+        "__doc__": f"Distance to training images in features of {network.name}, trained on {network.extra_data}.",
         "__module__": __name__,
         "name": f"features:{shown}",
         "EXTRA_DATA": network.extra_data,
@@ -63,14 +63,14 @@ def features(argument: str) -> type[Detector]:
 class PretrainedFeatures(Detector):
     """Base of the detectors on a pretrained network: its pooled features, scaled to unit length.
 
-    With ``knn``, the score is the mean distance to the nearest training images (Bergman, Cohen & Hoshen, "Deep nearest
-    neighbor anomaly detection", 2020, §3; unit length: Sun et al., "Out-of-distribution detection with deep nearest
-    neighbors", ICML 2022, §3). With ``mahalanobis``, it is the distance to one Gaussian whose covariance is estimated as
-    Ledoit & Wolf do (Rippel, Mertens & Merhof, "Modeling the distribution of normal data in pre-trained deep features for
-    anomaly detection", ICPR 2020, §III).
+    With ``knn``, the score is the mean distance to the nearest training images (Bergman, Cohen & Hoshen, "Deep
+    nearest neighbor anomaly detection", 2020, §3; unit length: Sun et al., "Out-of-distribution detection with deep
+    nearest neighbors", ICML 2022, §3). With ``mahalanobis``, it is the distance to one Gaussian whose covariance
+    is estimated as Ledoit & Wolf do (Rippel, Mertens & Merhof, "Modeling the distribution of normal data in pre-trained
+    deep features for anomaly detection", ICPR 2020, §III).
 
-    Features are kept in the user's cache folder, at most 1 GiB for each network and image size. A saved model holds the
-    features of its training images and not the network, whose weights it only identifies.
+    Features are kept in the user's cache folder. A saved model holds those of its training images and not the network,
+    whose weights it only identifies.
 
     Parameters
     ----------

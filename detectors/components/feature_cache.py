@@ -1,27 +1,30 @@
 """Features of images, computed once for all classes, seeds and processes, and kept in files.
 
 An image's features are found by a digest of its pixels, so that a detector, which sees images only, need not know which
-dataset they are from. The digest's first digit names the file, a shelf. Who computes what is missing on a shelf holds its
-lock, and others meanwhile turn to other shelves.
+dataset they are from. A file, once written, never changes; processes need no locks, and take over what others have
+written meanwhile.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+import random
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import torch
-from filelock import FileLock, Timeout
 from platformdirs import user_cache_path
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 from torch import Tensor
 
-LARGEST_SHELF = 2**26
-"""Bytes of features on a shelf, of which there are 16; the oldest make room."""
+LARGEST, SMALLEST = 512, 16
+"""Images of a file at most; and at least, for a few are computed as fast as they are read."""
+FILES = 2048
+"""In a folder at most; the oldest make room."""
 
 
 def cache_folder() -> Path:
@@ -57,89 +60,75 @@ class FeatureCache:
         Tensor
             float16 (N, D).
         """
-        digests = _digests(images)
-        shelves: dict[str, list[int]] = {}
-        for place, digest in enumerate(digests):
-            shelves.setdefault(digest.hex()[0], []).append(place)
-        found: dict[int, Tensor] = {}
-        waiting = list(shelves)
-        for timeout in (0, -1):  # first what nobody else is at
-            busy = []
-            for shelf in waiting:
-                places = shelves[shelf]
-                try:
-                    rows = self._look_up(shelf, [digests[place] for place in places], images[places], timeout)
-                except Timeout:
-                    busy.append(shelf)
-                else:
-                    found |= zip(places, rows, strict=True)
-            waiting = busy
-        return torch.stack([found[place] for place in range(len(images))])
+        digests = [_digest(image) for image in images.cpu()]
+        places = {digest: place for place, digest in enumerate(digests)}
+        found = self._stored(places)
+        missing = sorted(places.keys() - found.keys())
+        random.Random().shuffle(missing)  # for processes at the same images to begin with different ones
+        while missing:
+            chunk = missing[:LARGEST]
+            new = self.compute(images[[places[digest] for digest in chunk]])
+            found |= zip(chunk, new, strict=True)
+            self._store(chunk, new)
+            found |= self._stored(missing[LARGEST:])
+            missing = [digest for digest in missing if digest not in found]
+        return torch.stack([found[digest] for digest in digests])
 
-    def _look_up(self, shelf: str, digests: Sequence[bytes], images: Tensor, timeout: float) -> Tensor:
-        """Return the features of images of one shelf; raises Timeout if another process is at it."""
-        path = self.folder / f"{shelf}.safetensors"
-        kept = _read(path)
-        if not kept.keys() >= set(digests):
-            lock = _lock(path.with_suffix(".lock"), timeout)
-            try:
-                kept = _read(path) if lock else kept
-                missing = {digest: place for place, digest in enumerate(digests) if digest not in kept}
-                if missing:
-                    kept |= zip(missing, self.compute(images[list(missing.values())]), strict=True)
-                    if lock:
-                        _write(path, kept)
-            finally:
-                if lock:
-                    lock.release()
-        return torch.stack([kept[digest] for digest in digests])
+    def _stored(self, digests: Collection[bytes]) -> dict[bytes, Tensor]:
+        """Return those features that are kept."""
+        wanted, found = set(digests), dict[bytes, Tensor]()
+        for path in self.folder.glob("*.safetensors"):
+            if not wanted.isdisjoint(_digests_in(path)):
+                kept = _read(path)
+                found |= {digest: kept[digest] for digest in kept.keys() & wanted}
+        return found
 
-
-def _digests(images: Tensor) -> list[bytes]:
-    """Return a digest of each image's pixels and shape, 16 bytes."""
-    shape = str(tuple(images.shape[1:])).encode()
-    return [hashlib.blake2b(image.tobytes(), digest_size=16, key=shape).digest() for image in images.cpu().numpy()]
+    def _store(self, digests: list[bytes], features: Tensor) -> None:
+        """Write a file, and delete the oldest beyond `FILES`; where none can be written, do neither."""
+        if len(digests) < SMALLEST:
+            return
+        names = torch.tensor([list(digest) for digest in digests], dtype=torch.uint8)
+        tensors = {"digests": names, "features": features}
+        path = self.folder / f"{_checksum(tensors)}.safetensors"
+        with suppress(OSError, SafetensorError):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            partial = path.with_suffix(f".{random.SystemRandom().getrandbits(32)}")
+            partial.write_bytes(save(tensors))
+            partial.replace(path)
+            oldest_first = sorted(self.folder.glob("*.safetensors"), key=lambda file: file.stat().st_mtime)
+            for file in oldest_first[:-FILES]:
+                file.unlink()
 
 
-def _lock(path: Path, timeout: float) -> FileLock | None:
-    """Return a lock that is held, or None where none can be made; raises Timeout if another process holds it."""
-    lock = FileLock(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock.acquire(timeout=timeout)
-    except Timeout:
-        raise
-    except OSError:
-        return None
-    return lock
+def _digest(image: Tensor) -> bytes:
+    """Return a digest of an image's shape and pixels, 16 bytes."""
+    shape = str(tuple(image.shape)).encode()
+    return hashlib.blake2b(image.numpy().tobytes(), digest_size=16, key=shape).digest()
+
+
+@lru_cache(maxsize=2 * FILES)
+def _digests_in(path: Path) -> frozenset[bytes]:
+    return frozenset(_read(path))
 
 
 def _read(path: Path) -> dict[bytes, Tensor]:
-    """Return a shelf's features by digest; none if it is missing or damaged."""
+    """Return a file's features by digest. One that is not what its name says is damaged, and deleted."""
     try:
-        with safe_open(path, "pt") as file:
-            digests, features = file.get_tensor("digests"), file.get_tensor("features")
-            intact = file.metadata()["checksum"] == _checksum(digests, features)
-    except (OSError, SafetensorError, KeyError, TypeError):
+        tensors = load(path.read_bytes())
+        if _checksum(tensors) == path.stem:
+            return dict(zip(map(bytes, tensors["digests"].numpy()), tensors["features"], strict=True))
+    except OSError:
         return {}
-    return dict(zip(map(bytes, digests.numpy()), features, strict=True)) if intact else {}
+    except (SafetensorError, KeyError):
+        pass
+    with suppress(OSError):
+        path.unlink()
+    return {}
 
 
-def _write(path: Path, kept: dict[bytes, Tensor]) -> None:
-    """Replace a shelf, whose lock is held, by its newest features; a full disk leaves it as it is."""
-    room = LARGEST_SHELF // next(iter(kept.values())).nbytes
-    newest = list(kept)[-room:]
-    digests = torch.tensor([list(digest) for digest in newest], dtype=torch.uint8)
-    features = torch.stack([kept[digest] for digest in newest])
-    partial = path.with_suffix(".partial")
-    with suppress(OSError, SafetensorError):
-        save_file({"digests": digests, "features": features}, partial, {"checksum": _checksum(digests, features)})
-        partial.replace(path)
-
-
-def _checksum(*tensors: Tensor) -> str:
-    """Return a hash of the bytes of tensors; safetensors holds none."""
+def _checksum(tensors: dict[str, Tensor]) -> str:
+    """Return a hash of a file's tensors; safetensors has none."""
     hashed = hashlib.blake2b(digest_size=16)
-    for tensor in tensors:
-        hashed.update(tensor.numpy().tobytes())
+    for name in ("digests", "features"):
+        hashed.update(tensors[name].numpy().tobytes())
     return hashed.hexdigest()
