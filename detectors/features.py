@@ -94,7 +94,7 @@ class PretrainedFeatures(Detector):
         self,
         *,
         distance: Distance = "knn",
-        n_neighbors: PositiveInt = 2,
+        n_neighbors: PositiveInt = 10,
         image_size: PositiveInt = 160,
         bfloat16: bool = True,
         device: str = "cpu",
