@@ -40,7 +40,7 @@ if TYPE_CHECKING:  # for editors and type checkers; a detector that is not named
     from oodbench.detectors.rotnet import RotNet as RotNet
     from oodbench.detectors.vae import VAE as VAE
 
-FAMILIES = ("pyod", "typical")
+FAMILIES = ("features", "pyod", "typical")
 """Files in here that make detectors on demand: users type ``pyod:NAME``."""
 
 _OF_BASE = ("Detector", "DetectorError", "FitDivergedError", "Monitor", "check_images", "register", "register_family")
