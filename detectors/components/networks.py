@@ -35,22 +35,22 @@ def pyramid(shape: Shape, levels: int) -> list[tuple[int, int]]:
 
 
 Encoding = Literal["map", "vector"]
-"""What an encoder ends in: one more convolution of stride 2, or one as large as the map, which leaves one position."""
+"""What an encoder ends in: one more convolution of stride 2, or a fully connected layer, which leaves one position."""
 
 
 class Encoder(nn.Sequential):
-    """Convolutions only: images (N, C, H, W) to an encoding (N, F, h, w).
+    """Strided convolutions: images (N, C, H, W) to an encoding (N, F, h, w).
 
-    All but the last are followed by batch normalisation and a rectifier.
+    Each is followed by batch normalisation and a rectifier, the layer that makes the encoding by nothing.
 
     Parameters
     ----------
     shape : tuple of int
         (C, H, W) of the images.
     channels : sequence of int
-        Channels of the strided convolutions; each halves the image.
+        Channels of the convolutions; each halves the image.
     features : int
-        F, the channels of the convolution that makes the encoding.
+        F, the channels of the encoding.
     encoding : {"map", "vector"}
         See `Encoding`.
     """
@@ -64,15 +64,13 @@ class Encoder(nn.Sequential):
         if encoding == "map":
             layers.append(nn.Conv2d(last, features, 3, stride=2, padding=1))
         else:
-            layers.append(nn.Conv2d(last, features, pyramid(shape, len(channels))[-1]))
+            height, width = pyramid(shape, len(channels))[-1]
+            layers += [nn.Flatten(), nn.Linear(last * height * width, features), nn.Unflatten(1, (features, 1, 1))]
         super().__init__(*layers)
 
 
 class Decoder(nn.Sequential):
     """The encoder's mirror image: encodings (N, F, h, w) to the logits of pixels (N, C, H, W).
-
-    All convolutions but the last are followed by batch normalisation and a rectifier, and so is not the one that
-    expands a vector: from the encoder's last map to the decoder's first one, the way through a vector is linear.
 
     Parameters
     ----------
@@ -90,10 +88,11 @@ class Decoder(nn.Sequential):
         sizes = pyramid(shape, len(channels) + 1)[::-1]
         widths = (features, *channels[::-1], shape[0])
         layers: list[nn.Module] = []
+        if encoding == "vector":
+            sizes, widths = sizes[1:], widths[1:]
+            first = (widths[0], *sizes[0])
+            layers += [nn.Flatten(), nn.Linear(features, flat_size(first)), nn.Unflatten(1, first)]
         for (inputs, outputs), (small, large) in zip(pairwise(widths), pairwise(sizes), strict=True):
-            if encoding == "vector" and not layers:
-                layers.append(nn.ConvTranspose2d(inputs, outputs, large))
-                continue
             # a transposed convolution of stride 2 gives 2s - 1 pixels, and one more where the size was even
             padding = (large[0] - 2 * small[0] + 1, large[1] - 2 * small[1] + 1)
             last = large == shape[1:]  # it gives the pixels themselves

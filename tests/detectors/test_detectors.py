@@ -225,9 +225,17 @@ def test_bad_images_are_refused(images: Tensor, message: str) -> None:
         detector.score(images)
 
 
-def test_unknown_likelihood_is_refused() -> None:
-    with pytest.raises(DetectorError, match="'bernoulli' or 'gaussian', not 'poisson'"):
-        fitted(AE, likelihood="poisson")
+@pytest.mark.parametrize(
+    ("cls", "wrong", "message"),
+    [
+        (AE, {"encoding": "flat"}, "encoding is 'map' or 'vector', not 'flat'"),
+        (VAE, {"prior": "flat"}, "prior is 'normal' or 'mixture', not 'flat'"),
+        (MemAE, {"addressing": "pixel"}, "addressing is 'whole' or 'position', not 'pixel'"),
+    ],
+)
+def test_unknown_choices_are_refused(cls: type[Detector], wrong: dict[str, object], message: str) -> None:
+    with pytest.raises(DetectorError, match=message):
+        fitted(cls, **wrong)
 
 
 def test_a_small_training_set_is_passed_over_more_often() -> None:
@@ -236,18 +244,92 @@ def test_a_small_training_set_is_passed_over_more_often() -> None:
         AE(channels=(4,), latent_size=2, batch_size=10, min_steps=70, **settings).fit(blobs(n), monitor=listener)
         return len(listener.heard)
 
-    assert epochs(30) == AE.DEFAULTS["tiny"]["epochs"] == 25  # 75 steps
-    assert epochs(5) == 70
+    assert epochs(60) == AE.DEFAULTS["tiny"]["epochs"] == 40  # of six full batches each
+    assert epochs(15) == 70  # of one full batch
+    assert epochs(5) == 70  # of one batch of all
     assert epochs(5, epochs=3) == 3
 
 
 def test_hyperparameters_show_what_is_used() -> None:
     grey, colour = MemVAE().hyperparameters((1, 28, 28)), MemVAE().hyperparameters((3, 32, 32))
-    assert grey["memory_size"] == 200
-    assert colour["memory_size"] == 500
+    assert grey["memory_size"] == MemVAE.DEFAULTS["grey"]["memory_size"]
+    assert colour["memory_size"] == MemVAE.DEFAULTS["colour"]["memory_size"]
     assert None not in grey.values()
     assert MemVAE(memory_size=7).hyperparameters((1, 28, 28))["memory_size"] == 7
     assert "seed" not in grey
+
+
+# ------------------------------------------------------------------ the scores of the papers, by hand
+
+
+def squared_errors(detector: Detector, images: Tensor) -> Tensor:
+    return (detector.reconstruct(images) - images).square().mean((1, 2, 3))
+
+
+@pytest.mark.parametrize("settings", [{}, {"memory": False}, {"addressing": "position", "encoding": "map"}], ids=str)
+@pytest.mark.parametrize("cls", [AE, MemAE], ids=lambda cls: cls.name)
+def test_the_score_is_the_squared_error_alone(cls: type[Detector], settings: dict[str, object]) -> None:
+    detector, images = fitted(cls, None, **(settings if cls is MemAE else {})), blobs(9, seed=2)
+    assert torch.allclose(detector.score(images), squared_errors(detector, images), atol=1e-6)
+    assert torch.equal(detector.error(images), detector.score(images))
+
+
+@pytest.mark.parametrize("cls", [VAE, MemVAE], ids=lambda cls: cls.name)
+def test_the_score_is_the_negative_elbo_at_the_mean(cls: type[VAE] | type[MemVAE]) -> None:
+    detector, images = fitted(cls, None, variance=0.03), blobs(9, seed=2)
+    errors = squared_errors(detector, images)
+    with torch.inference_mode():
+        encoding = detector.network_["encoder"](images).flatten(1)
+    mean, log_variance = encoding.chunk(2, dim=1)
+    divergence = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(1)
+    expected = errors / 0.06 + divergence / 64
+    if isinstance(detector, MemVAE):
+        with torch.inference_mode():
+            _, weights = detector.network_["memory"](torch.relu(detector.network_["query"](mean)))
+        entropy = torch.special.entr(weights).sum(1)
+        expected = expected + detector.settings_["entropy_weight"] * entropy
+    assert torch.allclose(detector.score(images), expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize("cls", [VAE, MemVAE], ids=lambda cls: cls.name)
+def test_samples_are_decoded_from_the_prior(cls: type[VAE] | type[MemVAE]) -> None:
+    detector = fitted(cls)
+    detector.network_.eval()
+    latents = torch.randn(5, 4, generator=torch.Generator().manual_seed(3))
+    with torch.inference_mode():
+        expected = detector._decode(latents).sigmoid()
+    assert torch.allclose(detector.sample(5, generator=torch.Generator().manual_seed(3)), expected, atol=1e-6)
+    mixture = fitted(cls, None, prior="mixture").sample(5, generator=torch.Generator().manual_seed(3))
+    assert not torch.allclose(mixture, expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("cls", [MemAE, MemVAE], ids=lambda cls: cls.name)
+def test_nothing_passes_by_the_memory(cls: type[MemAE] | type[MemVAE]) -> None:
+    """With one slot every image is reconstructed alike; without a memory none is like another."""
+    images = blobs(9, seed=2)
+    one, without = (fitted(cls, None, **more).reconstruct(images) for more in ({"memory_size": 1}, {"memory": False}))
+    assert torch.allclose(one, one[:1].expand_as(one), atol=1e-6)
+    assert not torch.allclose(without, without[:1].expand_as(without), atol=1e-4)
+
+
+def test_a_position_s_query_reads_for_that_position_alone() -> None:
+    detector = fitted(MemAE, None, encoding="map", addressing="position", channels=(4,))  # 2 by 2 positions
+    encoding = torch.randn(1, 4, 2, 2)
+    changed = encoding.clone()
+    changed[..., 0, 1] += 1
+    with torch.inference_mode():
+        (before, weights), (after, _) = detector._read(encoding), detector._read(changed)
+    differs = (before - after).abs().sum(1) > 1e-6
+    assert weights.shape == (1, 4, detector.settings_["memory_size"])
+    assert differs.squeeze(0).tolist() == [[False, True], [False, False]]
+
+
+def test_a_memory_that_is_switched_off_leaves_the_same_network() -> None:
+    with_memory, without = fitted(MemAE), fitted(MemAE, None, memory=False)
+    shapes = {name: value.shape for name, value in without.network_.state_dict().items()}
+    others = {name: value.shape for name, value in with_memory.network_.state_dict().items()}
+    assert {name: shape for name, shape in others.items() if not name.startswith("memory")} == shapes
+    assert torch.equal(without.score(blobs(5)), fitted(AE, channels=(4, 8)).score(blobs(5)))
 
 
 # ------------------------------------------------------------------ on real images
@@ -269,12 +351,12 @@ def real(request: pytest.FixtureRequest, plugins: Plugins, data_dir: Path) -> tu
 def test_learns_real_images(cls: type[Detector], real: tuple[str, Tensor, Tensor, Tensor]) -> None:
     """Well above chance after a few epochs; and alive, where published memories are dead."""
     name, train, test, is_ood = real
-    detector = cls(epochs=EPOCHS[name], batch_size=64, channels=(16, 32, 64)).fit(train)
+    detector = cls(epochs=EPOCHS[name], batch_size=64).fit(train)
     assert roc_auc_score(is_ood, detector.score(test)) > {"mnist": 0.9, "cifar10": 0.55}[name]
     health = detector.diagnostics(test[~is_ood])
     assert health["reconstruction_variance"] > 1e-3
     if cls in (MemAE, MemVAE):
-        check_memory(health, {"mnist": 100, "cifar10": 500}[name])
+        check_memory(health, detector.settings_["memory_size"])
 
 
 @pytest.mark.parametrize("real", ["mnist", "cifar10"], indirect=True)
@@ -283,8 +365,8 @@ def test_memory_is_alive_from_the_start(
     cls: type[MemAE] | type[MemVAE], real: tuple[str, Tensor, Tensor, Tensor]
 ) -> None:
     name, train, _, _ = real
-    detector = cls(epochs=1, batch_size=2000, learning_rate=1e-9, channels=(16, 32, 64)).fit(train)
-    check_memory(detector.diagnostics(train[:500]), {"mnist": 100, "cifar10": 500}[name])
+    detector = cls(epochs=1, batch_size=2000, learning_rate=1e-9).fit(train)
+    check_memory(detector.diagnostics(train[:500]), detector.settings_["memory_size"])
 
 
 def check_memory(health: dict[str, float], slots: int) -> None:
