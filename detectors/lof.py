@@ -19,8 +19,8 @@ class LOF(PrincipalComponents):
 
     Scores by the local outlier factor (Breunig et al. 2000, definition 7): the mean local reachability density of the
     k nearest training images over that of the image, about 1 within a cluster however dense. An image is its
-    projections and the scaled length of what they leave out. The model is scikit-learn's, which can only be pickled: the
-    training points are stored instead, and it is fitted to them again when it is loaded.
+    projections and the scaled length of what they leave out. The model is scikit-learn's, which can only be pickled:
+    the training points are stored instead, and it is fitted to them again when it is loaded.
 
     Parameters
     ----------
