@@ -99,7 +99,8 @@ class PrincipalComponents(Detector):
         projections = self._fit_axes(images, n_components)
         lengths = self._residual(images).sqrt()
         spread, first = lengths.std(correction=0), projections[:, 0].std(correction=0)
-        self.residual_scale_ = first / torch.maximum(spread, first / MAX_SCALE).clamp_min(1e-6)
+        scale = first / torch.maximum(spread, first / MAX_SCALE)
+        self.residual_scale_ = torch.where(first > 0, scale, 1.0)  # of equal images nothing varies
         return self._features(images)
 
     def _lift(self, projections: Tensor) -> Tensor:
