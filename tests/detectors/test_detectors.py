@@ -364,7 +364,7 @@ def test_learns_real_images(cls: type[Detector], real: tuple[str, Tensor, Tensor
 def test_memory_is_alive_from_the_start(
     cls: type[MemAE] | type[MemVAE], real: tuple[str, Tensor, Tensor, Tensor]
 ) -> None:
-    name, train, _, _ = real
+    _, train, _, _ = real
     detector = cls(epochs=1, batch_size=2000, learning_rate=1e-9).fit(train)
     check_memory(detector.diagnostics(train[:500]), detector.settings_["memory_size"])
 

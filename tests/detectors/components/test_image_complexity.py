@@ -4,11 +4,8 @@ import math
 
 import pytest
 import torch
-from sklearn.base import clone
 
-from oodbench.detectors.ae import AE
 from oodbench.detectors.components.image_complexity import MIN_COMPLEXITY, complexity, excess, fit_expectation, spread
-from tests.conftest import blobs
 
 
 def test_by_hand() -> None:
@@ -53,18 +50,3 @@ def test_spread() -> None:
     assert spread(torch.tensor([1.0, 3.0])) == 1
     assert spread(torch.tensor([2.0, 6.0])) == 2
     assert spread(torch.tensor([5.0, 5.0])) == 1
-
-
-def test_scores_are_relative_to_it_unless_told_otherwise() -> None:
-    images = blobs(40)
-    given = AE(epochs=2, likelihood="bernoulli", complexity_blur=0, complexity_weight=0.1, latent_weight=0.25)
-    full = clone(given).fit(images)
-    plain = clone(given).set_params(plain_score=True).fit(images)
-    without_latents = clone(given).set_params(latent_weight=0).fit(images)
-    reconstructions = plain.reconstruct(images)
-    deviance = torch.nn.functional.binary_cross_entropy(reconstructions, images, reduction="none")
-    deviance -= torch.special.entr(images) + torch.special.entr(1 - images)
-    assert torch.allclose(plain.score(images), deviance.flatten(1).sum(1), rtol=1e-3)
-    expected = excess(plain.score(images), complexity(images), plain.expectation_, 0.1)
-    assert torch.allclose(without_latents.score(images), expected, atol=1e-4)
-    assert not torch.allclose(full.score(images), expected, atol=1e-2)
