@@ -22,8 +22,8 @@ from oodbench.datasets.components.split import Split, as_float, one_vs_rest
 from oodbench.datasets.digits import Digits
 from oodbench.detectors.ae import AE
 from oodbench.detectors.base import Detector, Monitor
-from oodbench.detectors.mean import Mean
 from oodbench.detectors.gmm import GMM
+from oodbench.detectors.mean import Mean
 
 MEASURED_ANEW = ("fit_seconds", "score_images_per_second", "peak_memory_mb")
 
