@@ -269,7 +269,7 @@ class Registry(Generic[Base]):
                 return UsageError(
                     f"There is no {self.kind} {name!r}, and {broken.source} cannot be used: {broken.cause}"
                 )
-        on_demand = [f"{family}:…" for family in self.families()]
+        on_demand: list[str] = [f"{family}:…" for family in self.families()]
         return unknown(self.kind, name, [*self.names(), *self.members(), *on_demand])
 
     def _make(self, family: Family[Base], argument: str) -> type[Base]:
