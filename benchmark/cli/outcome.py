@@ -34,7 +34,7 @@ def write_leaderboard(store: Store, jobs: int, *, ran: int) -> Path:
 def show_ranks(store: Store, datasets: Collection[str]) -> None:
     """Print the ranked tables of some datasets, best first, and what was left out of them."""
     from oodbench.benchmark.reporting.summary import Summary
-    from oodbench.benchmark.reporting.tables import ranked
+    from oodbench.benchmark.reporting.tables import noise_note, ranked
 
     results = store.read_all()
     for problem in results.problems:
@@ -46,6 +46,9 @@ def show_ranks(store: Store, datasets: Collection[str]) -> None:
             for row in rows.rows:
                 table.add_row(*row)
             show_tables(table)
+    note = noise_note(summary, summary.datasets)
+    if note:
+        say(note)
 
 
 def show_failures(failed: Sequence[TrialResult], done: int) -> None:

@@ -101,8 +101,7 @@ def render(summary: Summary, plots: Sequence[Plot] = ()) -> str:
         fitting=duration(summary.done["fit_seconds"].sum()),
         environments=tables.environments(summary),
         UNHEALTHY=tables.UNHEALTHY,
-        takes_noise=_takes_noise(summary),
-        TAKES_NOISE_NOTE=tables.TAKES_NOISE_NOTE,
+        noise_note=tables.noise_note(summary, summary.datasets),
         BAR=NOISE_BAR,
     )
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
@@ -155,13 +154,6 @@ def _section(summary: Summary, dataset: str, plots: Sequence[Plot]) -> Section:
 def _side_by_side(plots: Sequence[Plot]) -> list[Table]:
     groups = [plots[start : start + ABREAST] for start in range(0, len(plots), ABREAST)]
     return [Table([plot.detector for plot in group], [[plot.markdown for plot in group]]) for group in groups]
-
-
-def _takes_noise(summary: Summary) -> bool:
-    """Return whether any row is marked."""
-    return any(
-        summary.takes_noise_for_normal(dataset, label) for dataset in summary.datasets for label in summary.detectors
-    )
 
 
 def _has_partial_rows(summary: Summary) -> bool:

@@ -108,9 +108,15 @@ def readme_table(summary: Summary) -> Markdown:
     They have the ranked detectors alone, and the benchmark's own datasets alone where there are results of these.
     """
     own = [dataset for dataset in summary.datasets if dataset in BENCHMARK_DATASETS] or summary.datasets
-    marked = any(summary.takes_noise_for_normal(dataset, label) for dataset in own for label in summary.ranks[dataset])
+    note = noise_note(summary, own)
     shown = _captioned(ranked(summary, dataset, unranked=False) for dataset in own)
-    return Markdown(shown + f"\n\n{TAKES_NOISE_NOTE}" * marked)
+    return Markdown(f"{shown}\n\n{note}") if note else shown
+
+
+def noise_note(summary: Summary, datasets: Iterable[str]) -> str:
+    """Return what `TAKES_NOISE` means; empty if no row of these datasets bears it."""
+    marked = any(summary.takes_noise_for_normal(dataset, label) for dataset in datasets for label in summary.detectors)
+    return TAKES_NOISE_NOTE if marked else ""
 
 
 def _captioned(groups: Iterable[dict[str, Table]]) -> Markdown:
