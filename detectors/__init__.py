@@ -27,7 +27,6 @@ if TYPE_CHECKING:  # for editors and type checkers; a detector that is not named
     from oodbench.detectors.base import register_family as register_family
     from oodbench.detectors.complexity import Complexity as Complexity
     from oodbench.detectors.deepsvdd import DeepSVDD as DeepSVDD
-    from oodbench.detectors.dte import DTE as DTE
     from oodbench.detectors.gmm import GMM as GMM
     from oodbench.detectors.iforest import IForest as IForest
     from oodbench.detectors.knn import KNN as KNN

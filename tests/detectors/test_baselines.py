@@ -22,7 +22,6 @@ from oodbench.detectors.components.gaussian_mixture import log_density
 from oodbench.detectors.components.principal_components import PrincipalComponents
 from oodbench.detectors.components.training import Objective, train
 from oodbench.detectors.deepsvdd import MIN_CENTRE, DeepSVDD, away_from_zero, normalised
-from oodbench.detectors.dte import DTE, log_odds, noise_deviations
 from oodbench.detectors.gmm import GMM
 from oodbench.detectors.iforest import IForest, unfinished
 from oodbench.detectors.knn import KNN
@@ -128,25 +127,6 @@ def test_lof_is_scikit_learn_s_with_the_residual_as_a_feature(tmp_path: Path) ->
     assert far > 2
 
 
-def test_dte_finds_more_noise_in_noisier_images(tmp_path: Path) -> None:
-    detector = DTE(epochs=60, min_steps=1, n_components=8, hidden_layer_sizes=(32, 32)).fit(IMAGES)
-    generator = torch.Generator().manual_seed(0)
-    noise = torch.randn(NEW.shape, generator=generator)
-    means = [detector.score((NEW + deviation * noise).clamp(0, 1)).mean() for deviation in (0, 0.1, 0.5)]
-    assert means == sorted(means)
-    detector.save(tmp_path)
-    assert torch.equal(DTE.load(tmp_path).score(NEW), detector.score(NEW))
-
-
-def test_dte_s_noise_and_score_by_hand() -> None:
-    assert noise_deviations()[0].item() == pytest.approx(0.01)
-    assert noise_deviations()[-1].item() ** 2 == pytest.approx(1 - np.prod(1 - np.linspace(1e-4, 1e-2, 400)))
-    even, certain, beyond = log_odds(torch.tensor([[0.0, 0, 0], [0, 0, 100], [0, 0, 200]]))
-    assert even.item() == pytest.approx(0)
-    assert certain.item() == pytest.approx(100 - np.log(1.5), abs=1e-4)  # m = 2, 2 − m = 3 exp(−100)
-    assert beyond > certain
-
-
 def test_iforest_is_scikit_learn_s() -> None:
     reference = IsolationForest(n_estimators=50, random_state=3).fit(IMAGES.flatten(1).numpy())
     detector = IForest(n_estimators=50, seed=3).fit(IMAGES)
@@ -172,7 +152,7 @@ def test_ocsvm_orders_images_however_far_away() -> None:
 def test_noise_is_further_away_than_any_normal_image() -> None:
     """Its projections alone are those of a grey image."""
     noise = torch.rand(30, 1, 10, 10, generator=torch.Generator().manual_seed(0))
-    for detector in (PCA(), KNN(), GMM(), LOF(), OCSVM(), DTE(epochs=10, min_steps=1)):
+    for detector in (PCA(), KNN(), GMM(), LOF(), OCSVM()):
         detector.fit(IMAGES)
         assert detector.score(noise).min() > detector.score(NEW).max(), detector
 

@@ -53,7 +53,7 @@ def test_ties_that_do_not(scores: np.ndarray, images: np.ndarray) -> None:
 def test_no_baseline_loses_the_order_of_digits(plugins: Plugins) -> None:
     digits = Digits(Path())
     split = one_vs_rest(digits.load("train"), digits.load("test"), 3)
-    for name in ("ocsvm", "complexity", "knn", "dte"):
+    for name in ("ocsvm", "complexity", "knn", "lof"):
         assert evaluate(plugins.detectors[name](), split).unhealthy == [], name
 
 
