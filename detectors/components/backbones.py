@@ -208,7 +208,7 @@ def _network(backbone: Backbone, dtype: torch.dtype, device: str) -> nn.Module:
     """Return a network that is ready to compute, without its last linear layer, which is its classifier."""
     state = backbone.read()
     with torch.random.fork_rng(devices=[]):
-        network = _untrained(backbone.name)
+        network: nn.Module = _untrained(backbone.name)
     try:
         network.load_state_dict(state)
     except RuntimeError as error:
@@ -219,7 +219,8 @@ def _network(backbone: Backbone, dtype: torch.dtype, device: str) -> nn.Module:
     parent, _, last = linear[-1].rpartition(".")
     setattr(network.get_submodule(parent), last, nn.Identity())
     network.eval().requires_grad_(False).to(device, dtype)
-    return network.to(memory_format=torch.channels_last)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return network
 
 
 def _untrained(name: str) -> nn.Module:

@@ -36,18 +36,12 @@ class PrincipalComponents(Detector):
         float32 (C, H, W), the mean training image.
     axes_ : Tensor
         float32 (K, C·H·W), orthonormal.
-    variances_ : Tensor
-        float32 (K,), variance along each axis.
-    noise_ : Tensor
-        float32 (), mean variance along each direction that is left out.
     residual_scale_ : Tensor
         float32 (), the factor of the residual's square root among the features; where features are used.
     """
 
     mean_: Tensor
     axes_: Tensor
-    variances_: Tensor
-    noise_: Tensor
     residual_scale_: Tensor
 
     def __init__(self, *, n_components: PositiveInt = 64, seed: NonNegativeInt = 0) -> None:
@@ -65,8 +59,6 @@ class PrincipalComponents(Detector):
             pca = SklearnPCA(count, random_state=self.seed).fit(points)
         self.mean_ = torch.from_numpy(pca.mean_).float().view(images.shape[1:])
         self.axes_ = torch.from_numpy(pca.components_).float().contiguous()  # as it is when loaded
-        self.variances_ = torch.from_numpy(pca.explained_variance_).float()
-        self.noise_ = torch.tensor(float(pca.noise_variance_))
         return self._project(images)
 
     def _project(self, images: Tensor) -> Tensor:

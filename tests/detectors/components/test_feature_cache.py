@@ -45,7 +45,8 @@ def test_damaged_files_are_deleted_and_computed_again(tmp_path: Path, monkeypatc
     for number, path in enumerate(tmp_path.iterdir()):
         content = bytearray(path.read_bytes())
         content[-1] ^= 1
-        path.write_bytes(bytes([content, content[:-20], b"", b"{}"][number]))
+        damaged = (bytes(content), bytes(content[:-20]), b"", b"{}")
+        path.write_bytes(damaged[number])
     for _ in range(2):
         assert torch.equal(cache.features(IMAGES), expected)
         assert compute.count == 80
