@@ -93,7 +93,7 @@ def test_a_setting_below_the_median_is_given_up(plugins: Plugins, tmp_path: Path
             judged.append(settings["latent_size"])
             yield Judgement(settings["latent_size"] / 64)
 
-    study = tuning._study(AE, plugins.datasets["digits"], tmp_path / "study.jsonl")
+    study = tuning._study(AE, plugins.datasets["digits"], tmp_path / "study.jsonl", "a study")
     tuning._search(study, {"latent_size": range(64)}, 30, judge, heard.append)
     given_up = [candidate for candidate in heard if candidate.auroc is None]
     assert given_up
@@ -105,11 +105,11 @@ def test_a_setting_below_the_median_is_given_up(plugins: Plugins, tmp_path: Path
 def test_a_trained_detector_scored_by_other_settings_is_as_good_as_one_trained_with_them(
     plugins: Plugins, tmp_path: Path
 ) -> None:
-    quick, plain = {"epochs": 1, "channels": (4,), "latent_size": 4}, {"plain_score": True}
+    quick, other = {"n_components": 4}, {"latent_weight": 2.0}
     store, digits = Store.at(tmp_path), plugins.datasets["digits"]
-    with judging(AE, digits, plugins, store, data=tmp_path) as judge:
-        whole = list(judge(quick, [plain]))
-        assert [(found.auroc,) for found in judge({**quick, **plain})] == [found.rescored for found in whole]
+    with judging(plugins.detectors["typical:pca"], digits, plugins, store, data=tmp_path) as judge:
+        whole = list(judge(quick, [other]))
+        assert [(found.auroc,) for found in judge({**quick, **other})] == [found.rescored for found in whole]
     assert any(found.rescored != (found.auroc,) for found in whole)
 
 
@@ -121,7 +121,7 @@ def test_a_setting_that_makes_an_unhealthy_model_is_given_up(plugins: Plugins, t
         # the unhealthy one tells images apart best
         yield Judgement(1.0, unhealthy=["one memory slot"]) if settings["latent_size"] == 8 else Judgement(0.5)
 
-    study = tuning._study(AE, plugins.datasets["digits"], tmp_path / "study.jsonl")
+    study = tuning._study(AE, plugins.datasets["digits"], tmp_path / "study.jsonl", "a study")
     tuning._search(study, {"latent_size": (8, 32)}, 4, judge, heard.append)
     assert tuning._ranked(study)[0].settings == {"latent_size": 32}
     assert "given up: unhealthy: one memory slot" in {candidate.verdict for candidate in heard}
@@ -188,9 +188,9 @@ def test_the_best_setting_becomes_the_default_of_its_kind_of_image(
     shutil.copy(REPOSITORY / "detectors" / "vae.json", copy)
     before = json.loads(copy.read_text(encoding="utf-8"))
     monkeypatch.setattr(defaults, "defaults_file", lambda _: copy)
-    assert defaults.write_defaults(VAE, plugins.datasets["digits"], {"kl_weight": 7.5}) == copy
+    assert defaults.write_defaults(VAE, plugins.datasets["digits"], {"variance": 7.5}) == copy
     after = json.loads(copy.read_text(encoding="utf-8"))
-    assert after["tiny"] == {**before["tiny"], "kl_weight": 7.5}
+    assert after["tiny"] == {**before["tiny"], "variance": 7.5}
     assert {**after, "tiny": None} == {**before, "tiny": None}
 
 
