@@ -41,8 +41,8 @@ def test_the_ranks_are_of_the_datasets_that_were_run(tmp_path: Path) -> None:
     for dataset in ("digits", "folder:unknown"):
         bench("run", "--dataset", dataset, "--class", "0", "--detector", "mean", "--out", tmp_path)
     text = done("run", *DIGITS, "--detector", "mean", "--out", tmp_path)
-    assert "\n digits\n" in text or "\ndigits" in text
-    assert "folder:" not in text.partition("Writing the leaderboard")[2]
+    assert "\ndigits " in text  # above its table
+    assert "folder:" not in text
 
 
 def test_values_may_be_joined_and_names_match_whatever_their_case(tmp_path: Path) -> None:
