@@ -75,7 +75,8 @@ class Adapter(PrincipalComponents):
     Parameters
     ----------
     features : {"components", "pixels"}
-        What the detector sees: projections on principal components, or pixels.
+        What the detector sees: projections on principal components and the scaled length of what they leave out, or
+        pixels.
     n_principal_components : int
         Number of principal components.
     seed : int
@@ -114,7 +115,7 @@ class Adapter(PrincipalComponents):
         self.shape_ = check_images(images)
         check_choice("features", self.features, get_args(Features))
         if self.features == "components":
-            self.points_ = self._fit_axes(images, self.n_principal_components)
+            self.points_ = self._fit_features(images, self.n_principal_components)
         else:
             self.points_ = images.flatten(1).clone()
         self._train()
@@ -123,7 +124,7 @@ class Adapter(PrincipalComponents):
     def score(self, images: Tensor) -> Tensor:
         """Return PyOD's decision function at images (N, C, H, W), (N,); see `Detector.score`."""
         check_images(images, self.shape_)
-        points = self._project(images) if self.features == "components" else images.flatten(1)
+        points = self._features(images) if self.features == "components" else images.flatten(1)
         with seeded(self.seed):
             scores = self.model_.decision_function(points.double().numpy())
         return torch.from_numpy(np.asarray(scores, dtype=np.float32))

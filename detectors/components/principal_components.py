@@ -77,7 +77,8 @@ class PrincipalComponents(Detector):
 
     def _residual(self, images: Tensor) -> Tensor:
         """Return the squared error (N,) of images (N, C, H, W) outside the components."""
-        outside = (images - self.mean_).flatten(1) - self._project(images) @ self.axes_
+        within = self._project(images) @ self.axes_
+        outside = (images - self.mean_).flatten(1) - within
         residual: Tensor = outside.square().sum(1)
         return residual
 
