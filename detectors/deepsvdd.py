@@ -112,7 +112,7 @@ class DeepSVDD(Neural):
         settings = self.settings_
         mirror = decoder(self.shape_, settings["channels"], settings["latent_size"])
         both = nn.ModuleDict({"encoder": self.network_["encoder"], "decoder": mirror})
-        both.to(self.device, memory_format=torch.channels_last)
+        both.to(memory_format=torch.channels_last).to(self.device)
 
         def objective(images: Tensor, _: torch.Generator | None) -> dict[str, Tensor]:
             scaled = self._scaled(images)

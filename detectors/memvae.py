@@ -109,7 +109,8 @@ class MemVAE(Autoencoder):
 
     def _error(self, logits: Tensor, images: Tensor) -> Tensor:
         """Return the negative log-likelihood (n,), a mean over pixels and channels, without its constant."""
-        return super()._error(logits, images) / (2 * self.settings_["variance"])
+        error: Tensor = super()._error(logits, images) / (2 * self.settings_["variance"])
+        return error
 
     def _fit_latents(self, images: Tensor) -> None:
         if self.prior == "mixture":

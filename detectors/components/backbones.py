@@ -219,7 +219,7 @@ def _network(backbone: Backbone, dtype: torch.dtype, device: str) -> nn.Module:
     parent, _, last = linear[-1].rpartition(".")
     setattr(network.get_submodule(parent), last, nn.Identity())
     network.eval().requires_grad_(False).to(device, dtype)
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network.to(memory_format=torch.channels_last)
     return network
 
 

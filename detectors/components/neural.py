@@ -73,7 +73,8 @@ class Neural(Detector):
         epochs: int = self.settings_["epochs"]
         if self.epochs is not None:
             return epochs
-        return max(epochs, math.ceil(self.settings_["min_steps"] / full_batches(count, self.settings_["batch_size"])))
+        steps = full_batches(count, self.settings_["batch_size"])
+        return max(epochs, math.ceil(int(self.settings_["min_steps"]) / steps))
 
     def _train(self, images: Tensor, generator: torch.Generator, monitor: Monitor | None) -> None:
         """Minimise the objective on training images (N, C, H, W)."""

@@ -233,7 +233,7 @@ def test_bad_images_are_refused(images: Tensor, message: str) -> None:
         (MemAE, {"addressing": "pixel"}, "addressing is 'whole' or 'position', not 'pixel'"),
     ],
 )
-def test_unknown_choices_are_refused(cls: type[Detector], wrong: dict[str, object], message: str) -> None:
+def test_unknown_choices_are_refused(cls: type[Detector], wrong: dict[str, Any], message: str) -> None:
     with pytest.raises(DetectorError, match=message):
         fitted(cls, **wrong)
 

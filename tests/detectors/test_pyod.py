@@ -31,9 +31,16 @@ def test_it_is_pyod_s_detector_on_pixels() -> None:
 
 @pytest.mark.parametrize("name", ["HBOS", "IForest", "KNN", "LOF"])
 def test_adapted_detectors_pass_the_checks(name: str) -> None:
-    """But for training sets that are smaller than a neighbourhood, which PyOD refuses."""
+    """But for training sets that are smaller than a neighbourhood, which PyOD refuses.
+
+    HBOS and IForest look at one feature at a time, and the residual is one of 65.
+    """
+    excused = {
+        **dict.fromkeys(("KNN", "LOF"), {"fits_1_image", "fits_2_images"}),
+        **dict.fromkeys(("HBOS", "IForest"), {"noise_scores_higher_3x32x32"}),
+    }
     failed = [outcome.name for outcome in detector_outcomes(pyod(name)) if outcome.status == "failed"]
-    assert set(failed) <= ({"fits_1_image", "fits_2_images"} if name in ("KNN", "LOF") else set())
+    assert set(failed) <= excused[name]
 
 
 def test_the_checks_find_that_ecod_looks_at_the_whole_batch() -> None:

@@ -54,7 +54,7 @@ def test_no_baseline_loses_the_order_of_digits(plugins: Plugins) -> None:
     digits = Digits(Path())
     split = one_vs_rest(digits.load("train"), digits.load("test"), 3)
     for name in ("ocsvm", "complexity", "knn", "lof"):
-        assert evaluate(plugins.detectors[name](), split).unhealthy == [], name
+        assert evaluate(plugins.detectors[name](), split).unhealthy == (), name
 
 
 def test_the_page_says_so_of_a_method_without_diagnostics() -> None:
