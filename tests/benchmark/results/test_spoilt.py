@@ -87,8 +87,7 @@ def spoilt(draw: st.DrawFn, text: bytes) -> bytes:
 # ---------------------------------------------------------------------- results
 
 RESULTS = [
-    next((REPOSITORY / "leaderboard" / "results" / "mnist" / "memvae").glob("*.json")).read_bytes(),
-    next((REPOSITORY / "leaderboard" / "protocol-memae" / "results" / "mnist" / "memae").glob("*.json")).read_bytes(),
+    next((REPOSITORY / "leaderboard" / "results" / "mnist" / "mean").glob("*.json")).read_bytes(),
     result(status="failed", error="It failed.").model_dump_json().encode(),
     result(changes={"epochs": 3, "channels": [8, 16]}).model_dump_json().encode(),
 ]
