@@ -101,8 +101,8 @@ class MemAE(Autoencoder):
 
     def _read(self, encoding: Tensor) -> tuple[Tensor, Tensor]:
         """Read the memory by an encoding (n, F, h, w): the same shape, and weights (n, queries, N)."""
-        read, weights = self.network_["memory"](self._by_query(encoding))
-        assert isinstance(read, Tensor)
+        found: tuple[Tensor, Tensor] = self.network_["memory"](self._by_query(encoding))
+        read, weights = found
         if self.addressing == "whole":
             return read.view_as(encoding), weights
         return read.transpose(1, 2).unflatten(2, encoding.shape[2:]), weights

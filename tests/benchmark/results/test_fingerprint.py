@@ -256,9 +256,9 @@ def with_edit(file: str, old: str, new: str, monkeypatch: pytest.MonkeyPatch) ->
     ("file", "old", "new", "changed"),
     [
         ("memory.py", "torch.softmax(", "torch.log_softmax(", {MemVAE}),
-        ("vae.py", "penalty, score_penalty=penalty", "penalty", {VAE}),
+        ("vae.py", "divergence, score_penalty=divergence", "divergence", {VAE}),
         ("gaussian_posterior.py", "0.5 * log_variance", "0.4 * log_variance", {VAE, MemVAE}),
-        ("autoencoder.py", ".flatten(1).sum(1)", ".flatten(1).mean(1)", {VAE, MemVAE}),
+        ("autoencoder.py", ".flatten(1).mean(1)", ".flatten(1).sum(1)", {VAE, MemVAE}),
         ("training.py", "torch.optim.Adam(", "torch.optim.SGD(", {VAE, MemVAE}),
         ("training.py", "\nimport math\n", "\n# a comment\nimport math\n", set()),
         ("deepsvdd.py", "LEAST_CENTRE = 0.1", "LEAST_CENTRE = 0.2", set()),
