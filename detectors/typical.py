@@ -52,7 +52,6 @@ def typical(base: type[Detector]) -> type[Detector]:
         "__module__": __name__,
         "name": f"typical:{base.name}",
         "wrapped": base,
-        "EXPECTED_FAILURES": base.EXPECTED_FAILURES,
         "EXTRA_DATA": base.EXTRA_DATA,
     }
     return type(f"Typical{base.__name__}", (Typicality,), about)
