@@ -83,7 +83,7 @@ def test_images_of_one_s_own(here: Path) -> None:
     exec(compile(block("datasets", "py", "load_sample_images"), "README.md", "exec"), {})
     bench(block("datasets", "sh", "folder:photos ").strip() + " --detector knn --detector mean")
     page = Path("photos-results/README.md").read_text(encoding="utf-8")
-    assert float(re.findall(r"\| knn +\| +(0\.\d+)", page)[0]) > 0.85
+    assert float(re.findall(r"\| knn +\| +(0\.\d+)", page)[0]) > 0.7
     bench(block("datasets", "sh", "bench score").strip())
     scores = pd.read_csv("scores.csv")
     normal = scores["image"].str.contains("normal")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 
 import pandas as pd
@@ -128,8 +127,9 @@ def by_class(summary: Summary, dataset: str) -> Table:
     """Return the AUROC of detectors × classes, the best of each class in bold, of those with extra data too."""
     table = summary.by_class(dataset)
     extra = table.index.isin(list(summary.extra_data))
-    peers = table.groupby(extra)
-    best = peers.transform(lambda figures: figures.max() if len(figures) > 1 else math.nan).to_dict(orient="index")
+    groups = [table[extra], table[~extra]]
+    # the only row of its kind is not the best of any
+    best = {detector: group.max() for group in groups if len(group) > 1 for detector in group.index}
     unhealthy = {(result.label, result.normal_class) for result in summary.unhealthy if result.dataset == dataset}
     rows = []
     for detector, values in table.to_dict(orient="index").items():
@@ -138,7 +138,7 @@ def by_class(summary: Summary, dataset: str) -> Table:
         for label in summary.class_names[dataset]:
             value = values[label]
             text = or_dash(value, "{:.3f}")
-            text = f"**{text}**" if value == best[detector][label] else text
+            text = f"**{text}**" if detector in best and value == best[detector][label] else text
             text = Markdown(f"{text} {UNHEALTHY}" if (detector, label) in unhealthy else text)
             cells.append("failed" if label in failed else text)
         rows.append([str(detector), *cells, _marked(summary, dataset, str(detector))])

@@ -136,6 +136,13 @@ def test_best_of_each_column_is_bold() -> None:
     assert cells(table, "ae") == ["ae", "0.500", "**0.800**", "0.650"]
 
 
+def test_the_best_with_extra_data_is_the_best_of_its_kind() -> None:
+    rows = [row("vae", [0.9, 0.75]), row("ae", [0.5, 0.8]), row("pretrained", [0.95, 0.7], extra_data="ImageNet")]
+    table = tables.by_class(summary(*rows), "mnist")
+    assert cells(table, "vae") == ["vae", "**0.900**", "0.750", "0.825"]
+    assert cells(table, "pretrained") == ["pretrained", "0.950", "0.700", "0.825"]  # the only one
+
+
 def test_an_incomplete_row_shows_what_was_measured_and_is_not_ranked() -> None:
     made = summary(row("vae", [0.99, 0.97, 0.99])[:2], row("ae", [0.5, 0.5, 0.5]))
     assert cells(tables.headline(made), "vae")[:4] == ["—", "vae", "0.980 (2 of 3)", "—"]
