@@ -42,7 +42,8 @@ def draw_both_sides(path: Path, *, table: pd.DataFrame, dataset: str, replay: fl
         # a legend and no names in the picture, where good methods lie close together
         for (label, auroc, frechet), marker in zip(table.sort_index().itertuples(), cycle(MARKERS), strict=False):
             axes.plot(auroc, frechet, marker, color=f"C{MARKERS.index(marker)}", label=figure_text(label, NARROW))
-        axes.set(title=f"{figure_text(dataset)} (training images, replayed: {replay:.2f})", yscale="log")
+        axes.set(title=f"{figure_text(dataset)} (training images, replayed: {replay:.2f})")
+        axes.set_yscale("log", subs=(2, 3, 5, 7))  # labels at more would overlap
         axes.set(xlabel="AUROC (detection)", ylabel="Fréchet distance of samples")
         axes.margins(x=0.15, y=0.12)
         axes.yaxis.set_major_formatter("{x:g}")
