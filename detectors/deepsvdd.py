@@ -16,7 +16,7 @@ from oodbench.detectors.components.defaults import Defaults, read_defaults
 from oodbench.detectors.components.networks import pyramid
 from oodbench.detectors.components.neural import Neural
 from oodbench.detectors.components.seeding import seeded
-from oodbench.detectors.components.training import bfloat16_pays, train
+from oodbench.detectors.components.training import bfloat16_pays, full_batches, train
 from oodbench.detectors.components.types import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 MIN_CENTRE = 0.1
@@ -55,7 +55,7 @@ class DeepSVDD(Neural):
         Passes over the training images as an autoencoder; 0 leaves φ at its random weights.
     epochs : int, optional
         Passes over the training images with the objective of Deep SVDD.
-    min_steps : int
+    min_steps : int, optional
         Fewest optimiser steps of each of the two: where their epochs are not given, a small training set is passed
         over more often until they are reached.
     batch_size : int, optional
@@ -76,7 +76,7 @@ class DeepSVDD(Neural):
     channels: tuple[PositiveInt, ...] | None = None
     pretraining_epochs: NonNegativeInt | None = None
     epochs: PositiveInt | None = None
-    min_steps: PositiveInt = 240
+    min_steps: PositiveInt | None = None
     batch_size: PositiveInt | None = None
     learning_rate: PositiveFloat = 1e-3
     weight_decay: NonNegativeFloat = 1e-6
@@ -121,7 +121,7 @@ class DeepSVDD(Neural):
 
         epochs = settings["pretraining_epochs"]
         if self.pretraining_epochs is None:
-            epochs = max(epochs, math.ceil(settings["min_steps"] / math.ceil(len(images) / settings["batch_size"])))
+            epochs = max(epochs, math.ceil(settings["min_steps"] / full_batches(len(images), settings["batch_size"])))
         train(
             both,
             objective,
