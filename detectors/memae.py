@@ -112,7 +112,7 @@ class MemAE(Autoencoder):
         return encoding.flatten(1).unsqueeze(1) if self.addressing == "whole" else encoding.flatten(2).transpose(1, 2)
 
     def _encoding(self, latents: Tensor) -> Tensor:
-        return latents.unflatten(1, self._encoding_shape(self.settings_["latent_size"]))  # type: ignore[no-any-return]  # unflatten is untyped
+        return latents.unflatten(1, self._encoding_shape(self.settings_["latent_size"]))  # type: ignore[no-any-return]
 
     def _decode(self, latents: Tensor) -> Tensor:
         encoding = self._encoding(latents)
