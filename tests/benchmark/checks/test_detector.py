@@ -28,8 +28,18 @@ BUILT_IN = [
 ]
 
 
-@parametrize_with_checks(BUILT_IN)
+LONG = ("deepsvdd", "rotnet")
+"""Take seconds to train at the shapes of MNIST and CIFAR-10."""
+
+
+@parametrize_with_checks([detector for detector in BUILT_IN if detector.name not in LONG])
 def test_built_in(check: object) -> None:
+    check()  # type: ignore[operator]
+
+
+@pytest.mark.slow
+@parametrize_with_checks([detector for detector in BUILT_IN if detector.name in LONG])
+def test_built_in_that_takes_long(check: object) -> None:
     check()  # type: ignore[operator]
 
 
