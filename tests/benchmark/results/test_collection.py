@@ -117,7 +117,7 @@ def test_all_committed_results_are_readable_and_give_the_committed_tables() -> N
         frame = results.to_frame()
         assert list(frame.columns) == list(committed.columns)
         pd.testing.assert_frame_equal(frame, committed, check_dtype=False, rtol=1e-5)
-    assert count == 1500
+    assert count == 619
 
 
 def test_results_are_a_sequence() -> None:
