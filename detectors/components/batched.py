@@ -174,6 +174,10 @@ class _Objective(nn.Module):
     def __init__(self, model: Autoencoder) -> None:
         super().__init__()
         self.network = model.network_
+        for module in self.network.modules():
+            if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+                # under vmap, autocast leaves the weights as they are where the input is bfloat16 already
+                module.register_forward_pre_hook(lambda _, inputs: (inputs[0].float(),))
         self.objective = model._objective
 
     def forward(self, images: Tensor, noise: torch.Generator | None) -> dict[str, Tensor]:

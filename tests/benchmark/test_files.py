@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import re
 import secrets
@@ -48,9 +49,9 @@ def test_names_that_need_no_change_stay() -> None:
     for name in ("mnist", "fashion-mnist", "memae@memory=false", "memae@epochs=3,learning_rate=1e-05"):
         assert file_name(name) == name
     assert file_name("folder:photos@24") == "folder-photos@24-99ddcd3c"
-    for path in (REPOSITORY / "leaderboard").glob("**/results/*/*"):
-        assert file_name(path.name) == path.name
-        assert file_name(path.parent.name) == path.parent.name
+    for path in (REPOSITORY / "leaderboard").glob("**/results/*/*/class-0_seed-0.json"):
+        found = json.loads(path.read_text(encoding="utf-8"))
+        assert path.parent == path.parents[2] / file_name(found["dataset"]) / file_name(found["label"])
 
 
 def test_the_longest_names_fit_into_a_path(tmp_path: Path) -> None:
