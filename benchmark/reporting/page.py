@@ -40,8 +40,6 @@ class Section:
         Over how many seeds its figures are means.
     by_class, published, measures, probes, generation, ablations : Table
         Empty where there is nothing to show.
-    recalled : bool
-        Whether a published figure has not been checked against its paper.
     classifiers : str
         Digests of the classifiers in whose features samples are measured.
     plots : list of Plot
@@ -54,7 +52,6 @@ class Section:
     seeds: Markdown
     by_class: Table
     published: Table
-    recalled: bool
     measures: Table
     probes: Table
     generation: Table
@@ -133,14 +130,12 @@ def _shown(value: Any) -> str:
 
 def _section(summary: Summary, dataset: str, plots: Sequence[Plot]) -> Section:
     mine = [plot for plot in plots if plot.dataset == dataset]
-    papers = tables.published(summary, dataset)
     used = {result.classifier for result in summary.results if result.dataset == dataset and result.controls}
     return Section(
         dataset=dataset,
         seeds=notes.over_seeds(summary, dataset),
         by_class=tables.by_class(summary, dataset),
-        published=papers,
-        recalled=any(row[-1].startswith("recalled") for row in papers.rows),
+        published=tables.published(summary, dataset),
         measures=tables.measures(summary, dataset),
         probes=tables.probes(summary, dataset),
         generation=tables.generation(summary, dataset),
