@@ -127,10 +127,15 @@ def test_lof_is_scikit_learn_s_with_the_residual_as_a_feature(tmp_path: Path) ->
     assert far > 2
 
 
-def test_iforest_is_scikit_learn_s() -> None:
-    reference = IsolationForest(n_estimators=50, random_state=3).fit(IMAGES.flatten(1).numpy())
-    detector = IForest(n_estimators=50, seed=3).fit(IMAGES)
-    assert close(detector.score(NEW), -reference.score_samples(NEW.flatten(1).numpy()))
+def test_iforest_is_scikit_learn_s_with_the_residual_beside_every_fourth_component() -> None:
+    detector = IForest(n_estimators=50, n_components=9, seed=3).fit(IMAGES)
+
+    def columns(images: Tensor) -> NDArray[np.float64]:
+        found = features(detector, images)
+        return np.hstack([found, found[:, -1:]])  # twice, with nine components
+
+    reference = IsolationForest(n_estimators=50, random_state=3).fit(columns(IMAGES))
+    assert close(detector.score(NEW), -reference.score_samples(columns(NEW)))
     assert unfinished(np.array([1, 2])).tolist() == [0, 1]
     assert unfinished(np.array([256]))[0] == pytest.approx(10.2448, abs=1e-3)
 
