@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
@@ -16,7 +15,7 @@ from oodbench.detectors.components.defaults import Defaults, read_defaults
 from oodbench.detectors.components.networks import pyramid
 from oodbench.detectors.components.neural import Neural
 from oodbench.detectors.components.seeding import seeded
-from oodbench.detectors.components.training import bfloat16_pays, full_batches, train
+from oodbench.detectors.components.training import bfloat16_pays, train
 from oodbench.detectors.components.types import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 MIN_CENTRE = 0.1
@@ -119,14 +118,11 @@ class DeepSVDD(Neural):
             error = (mirror(self._represent(images)).float().sigmoid() - scaled).square().flatten(1).mean(1)
             return {"loss": error + self._decay(both)}
 
-        epochs = settings["pretraining_epochs"]
-        if self.pretraining_epochs is None:
-            epochs = max(epochs, math.ceil(settings["min_steps"] / full_batches(len(images), settings["batch_size"])))
         train(
             both,
             objective,
             images.to(self.device, memory_format=torch.channels_last),
-            epochs=epochs,
+            epochs=self._epochs(len(images), "pretraining_epochs"),
             batch_size=settings["batch_size"],
             learning_rate=settings["learning_rate"],
             bfloat16=settings["bfloat16"] and bfloat16_pays(self.device),

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, get_args
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from oodbench.detectors.base import Shape, register
 from oodbench.detectors.components import gaussian_posterior
-from oodbench.detectors.components.autoencoder import SEARCH, Autoencoder, Pass
-from oodbench.detectors.components.defaults import Defaults, check_choice, read_defaults
-from oodbench.detectors.components.gaussian_posterior import Prior
+from oodbench.detectors.components.autoencoder import SEARCH, Autoencoder, Pass, Prior
+from oodbench.detectors.components.defaults import Defaults, read_defaults
 from oodbench.detectors.components.networks import flat_size
 from oodbench.detectors.components.types import PositiveFloat
 
@@ -43,11 +42,6 @@ class VAE(Autoencoder):
     DEFAULTS: ClassVar[Defaults] = read_defaults(__file__)
     SEARCH: ClassVar[Mapping[str, Sequence[Any]]] = {**SEARCH, **gaussian_posterior.SEARCH}
 
-    def build(self, shape: Shape) -> None:
-        """Create the untrained network for images of shape (C, H, W); see `Detector.build`."""
-        check_choice("prior", self.prior, get_args(Prior))
-        super().build(shape)
-
     def _modules(self, shape: Shape) -> dict[str, nn.Module]:
         latent_size = self.settings_["latent_size"]
         return self._coders(shape, 2 * latent_size, latent_size)
@@ -67,15 +61,6 @@ class VAE(Autoencoder):
         """Return the negative log-likelihood (n,), a mean over pixels and channels, without its constant."""
         error: Tensor = super()._error(logits, images) / (2 * self.settings_["variance"])
         return error
-
-    def _fit_latents(self, images: Tensor) -> None:
-        if self.prior == "mixture":
-            super()._fit_latents(images)
-
-    def _draw_latents(self, n: int, generator: torch.Generator | None) -> Tensor:
-        if self.prior == "mixture":
-            return super()._draw_latents(n, generator)
-        return torch.randn(n, flat_size(self._encoding_shape(self.settings_["latent_size"])), generator=generator)
 
     def diagnostics(self, images: Tensor) -> dict[str, float]:
         """Add ``active_units``, the number of active latent units; see `Detector.diagnostics`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self, get_args
+from typing import Any, Literal, Self, get_args
 
 import torch
 from torch import Tensor, nn
@@ -14,10 +14,13 @@ from torch.nn import functional
 from oodbench.detectors.base import Monitor, Shape, check_images
 from oodbench.detectors.components.defaults import check_choice
 from oodbench.detectors.components.gaussian_mixture import fit_mixture, sample_mixture
-from oodbench.detectors.components.networks import Decoder, Encoder, Encoding, encoding_shape
+from oodbench.detectors.components.networks import Decoder, Encoder, Encoding, encoding_shape, flat_size
 from oodbench.detectors.components.neural import Neural
 from oodbench.detectors.components.seeding import seeded
 from oodbench.detectors.components.types import NonNegativeInt, PositiveFloat, PositiveInt
+
+Prior = Literal["normal", "mixture"]
+"""What samples are decoded from: N(0, I), or a mixture fitted to the training images' latents."""
 
 SEARCH: Mapping[str, Sequence[Any]] = {
     "encoding": ("map", "vector"),
@@ -98,6 +101,9 @@ class Autoencoder(Neural):
     seed: NonNegativeInt = 0
     device: str = "cpu"
 
+    prior = "mixture"
+    """A `Prior`; a parameter of the methods that learn to have another one."""
+
     # ------------------------------------------------------------------ what a method defines, besides its `_modules`
 
     @abstractmethod
@@ -117,6 +123,7 @@ class Autoencoder(Neural):
     def build(self, shape: Shape) -> None:
         """Create the untrained network for images of shape (C, H, W); see `Detector.build`."""
         check_choice("encoding", self.hyperparameters(shape)["encoding"], get_args(Encoding))
+        check_choice("prior", self.prior, get_args(Prior))
         super().build(shape)
 
     def fit(self, images: Tensor, *, monitor: Monitor | None = None) -> Self:
@@ -125,7 +132,8 @@ class Autoencoder(Neural):
         with seeded(self.seed, self.device) as generator:
             self.build(shape)
             self._train(images, generator, monitor)
-            self._fit_latents(images)
+            if self.prior == "mixture":
+                self._fit_latents(images)
         return self
 
     def score(self, images: Tensor) -> Tensor:
@@ -208,6 +216,8 @@ class Autoencoder(Neural):
 
     def _draw_latents(self, n: int, generator: torch.Generator | None) -> Tensor:
         """Draw n new latents (n, L) on the CPU."""
+        if self.prior == "normal":
+            return torch.randn(n, flat_size(self._encoding_shape(self.settings_["latent_size"])), generator=generator)
         mixture = {"weights": self.mixture_weights_, "means": self.mixture_means_, "factors": self.mixture_factors_}
         return sample_mixture(mixture, n, generator)
 

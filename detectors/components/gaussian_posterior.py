@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
-
-Prior = Literal["normal", "mixture"]
-"""What samples are decoded from: N(0, I), or a mixture fitted to the training images' latents."""
 
 SEARCH: Mapping[str, Sequence[Any]] = {"variance": (0.01, 0.02, 0.05, 0.1)}
 """See `Detector.SEARCH`."""

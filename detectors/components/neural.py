@@ -68,10 +68,10 @@ class Neural(Detector):
         changed.settings_ = changed.hyperparameters(self.shape_)
         return changed
 
-    def _epochs(self, count: int) -> int:
-        """Return how often `count` training images are passed over."""
-        epochs: int = self.settings_["epochs"]
-        if self.epochs is not None:
+    def _epochs(self, count: int, parameter: str = "epochs") -> int:
+        """Return how often `count` training images are passed over, in the part of training that a parameter is of."""
+        epochs: int = self.settings_[parameter]
+        if getattr(self, parameter) is not None:
             return epochs
         steps = full_batches(count, self.settings_["batch_size"])
         return max(epochs, math.ceil(int(self.settings_["min_steps"]) / steps))
