@@ -217,12 +217,13 @@ def _roc(summary: Summary, dataset: str, rows: pd.DataFrame, runs: dict[tuple[st
 
 
 def _first_seed_runs(rows: pd.DataFrame, store: Store) -> dict[tuple[str, int], Path]:
-    """Run folders of each (detector, class), of the lowest seed, as far as they are there and of these results."""
+    """Run folders of each (detector, class): of the lowest seed whose folder is there and of these results."""
     runs: dict[tuple[str, int], Path] = {}
-    for row in rows.sort_values("seed").drop_duplicates(["detector", "normal_class"]).to_dict("records"):
-        path = trial_path(row["dataset"], row["detector"], row["normal_class"], row["seed"])
-        if abs(_auroc_in(store.runs / path) - row["auroc"]) < 1e-9:
-            runs[row["detector"], row["normal_class"]] = store.runs / path
+    for row in rows.sort_values("seed").to_dict("records"):
+        key = row["detector"], row["normal_class"]
+        folder = store.runs / trial_path(row["dataset"], *key, row["seed"])
+        if key not in runs and abs(_auroc_in(folder) - row["auroc"]) < 1e-9:
+            runs[key] = folder
     return dict(sorted(runs.items()))
 
 

@@ -178,6 +178,15 @@ def test_a_run_of_one_class_does_not_replace_the_curves_of_all(tmp_path: Path) -
     assert files_of(store)["mnist-roc.png"] == whole
 
 
+def test_curves_are_of_a_later_seed_where_the_first_ones_run_folders_are_gone(tmp_path: Path) -> None:
+    store = Store.at(tmp_path)
+    first = row("vae", [0.9, 0.8], can_sample=False)
+    second = [with_scores(store, one.model_copy(update={"seed": 1})) for one in first]
+    stored(tmp_path, [*first, *second])
+    leaderboard.update(store)
+    assert "mnist-roc.png" in files_of(store)
+
+
 def test_another_detector_does_not_replace_the_curves_of_those_whose_run_folders_are_gone(tmp_path: Path) -> None:
     store = Store.at(tmp_path)
     vae = row("vae", [0.9, 0.8], can_sample=False)
