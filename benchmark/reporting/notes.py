@@ -14,8 +14,10 @@ def over_seeds(summary: Summary, dataset: str) -> Markdown:
     counts = rows.groupby("detector")["seed"].nunique()
     if not len(counts) or counts.max() == 1:
         return Markdown()
-    fewer = [f"{_listed(group.index)} over {count}" for count, group in counts[counts < counts.max()].groupby(counts)]
-    return Markdown(f", mean over {counts.max()} seeds" + (f" ({'; '.join(fewer)})" if fewer else ""))
+    usual = counts.mode().max()
+    others = [f"{_listed(group.index)} over {count}" for count, group in counts[counts != usual].groupby(counts)]
+    text = ", of one seed" if usual == 1 else f", mean over {usual} seeds"
+    return Markdown(text + (f" ({'; '.join(others)})" if others else ""))
 
 
 def _listed(labels: Iterable[str]) -> str:

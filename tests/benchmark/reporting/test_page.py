@@ -266,6 +266,8 @@ def test_the_page_says_which_detectors_have_fewer_seeds() -> None:
     assert "--seeds 2\n" in page
     assert "(some detectors with fewer seeds" in page
     assert "(some detectors with fewer seeds" not in page_of(results[:4])
+    once = [*row("ae", [0.6, 0.7]), *row("pca", [0.6, 0.7])]
+    assert "AUROC by normal class, of one seed (`vae` over 2)" in page_of([*results, *once])
 
 
 def test_files_that_were_left_out_are_listed_last() -> None:
