@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from sklearn.metrics import roc_curve
 
 from oodbench.benchmark.reporting import pictures
 from oodbench.benchmark.reporting.format import figure_text
@@ -76,6 +77,7 @@ def draw_roc_panels(path: Path, *, names: Mapping[int, str], runs: Runs) -> None
     """Draw for each normal class, given by label and name, the ROC curves of the detectors in `runs`."""
     columns = min(5, len(names))
     rows = -(-len(names) // columns)
+    colours = {detector: f"C{place}" for place, detector in enumerate(dict.fromkeys(detector for detector, _ in runs))}
     with pictures.figure(
         path, size=(2.6 * columns, 2.7 * rows), nrows=rows, ncols=columns, sharex=True, sharey=True, squeeze=False
     ) as axes:
@@ -86,13 +88,16 @@ def draw_roc_panels(path: Path, *, names: Mapping[int, str], runs: Runs) -> None
             for (detector, normal_class), folder in runs.items():
                 stored = read_scores(folder) if normal_class == label else None
                 if stored is not None:
-                    pictures.draw_curve(one, stored.score, stored.is_ood, detector, linewidth=1.2)
+                    false_positive_rate, true_positive_rate, _ = roc_curve(stored.is_ood, stored.score)
+                    one.plot(false_positive_rate, true_positive_rate, color=colours[detector], linewidth=1.2)
             one.set_title(f"normal: {figure_text(name)}", fontsize=10)
             one.set(aspect="equal", xticks=HALVES, yticks=HALVES)
-            if any(normal_class == label for _, normal_class in runs):
-                one.legend(loc="lower right", fontsize=7, frameon=False, handlelength=1)
-        axes[0, 0].figure.supxlabel("normal images flagged", fontsize=10)
-        axes[0, 0].figure.supylabel("OOD images flagged", fontsize=10)
+        whole = axes[0, 0].figure
+        whole.supxlabel("normal images flagged", fontsize=10)
+        whole.supylabel("OOD images flagged", fontsize=10)
+        for detector, colour in colours.items():
+            axes[0, 0].plot([], [], color=colour, label=figure_text(detector))
+        whole.legend(loc="outside upper center", ncols=columns + 1, fontsize=9, frameon=False)
 
 
 def draw_samples(path: Path, *, names: Mapping[int, str], runs: Runs) -> None:
