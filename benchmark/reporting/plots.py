@@ -183,7 +183,7 @@ def _both_sides(summary: Summary, dataset: str, rows: pd.DataFrame) -> list[Plot
     }
     means = {label: both for label, both in means.items() if label not in summary.changed} or means
     means = {label: both for label, both in means.items() if both[0].complete and both[1].complete} or means
-    if not means:
+    if not means or summary.generation_unranked[dataset]:  # a picture would rank them
         return []
     table = pd.DataFrame(
         {label: (auroc.value, frechet.value) for label, (auroc, frechet) in means.items()}, index=["auroc", "frechet"]
