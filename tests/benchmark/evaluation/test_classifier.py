@@ -43,6 +43,7 @@ def test_they_are_as_good_as_they_say(dataset: str, plugins: Plugins, request: p
     assert right >= NEEDED[dataset] - 0.01  # of some of the test part
 
 
+@pytest.mark.slow
 def test_it_is_trained_by_the_script() -> None:
     dataset = Digits(Path())
     training, testing = dataset.load("train"), dataset.load("test")

@@ -256,8 +256,7 @@ def processes_of(session: int) -> list[str]:
 @pytest.mark.parametrize("results", [pytest.param(0, marks=pytest.mark.slow), 2])
 def test_killed_at_any_moment_and_resumed(plugins: Plugins, tmp_path: Path, results: int) -> None:
     """SIGKILL to the whole run; then no file is half there, and the same command does only what is missing."""
-    select = ["--detector", "vae", "--class", "0", "--class", "1", "--class", "2", "--class", "3"]
-    select += ["--set", "vae.epochs=60"]
+    select = ["--detector", "vae", "--class", "0,1,2,3", "--set", "vae.epochs=30"]
     store = Store.at(tmp_path)
     process = subprocess.Popen(command(tmp_path, *select), stdout=subprocess.DEVNULL, start_new_session=True)
     runs = store.runs / "digits"
@@ -276,7 +275,7 @@ def test_killed_at_any_moment_and_resumed(plugins: Plugins, tmp_path: Path, resu
     assert {path: path.stat().st_mtime_ns for path in finished} == finished
     assert len(store.read_all()) == 4
     assert not list(tmp_path.rglob(f"{PARTIAL}*"))
-    undisturbed = Trial("digits", "vae", 3, 0, (("epochs", 60),))
+    undisturbed = Trial("digits", "vae", 3, 0, (("epochs", 30),))
     run([undisturbed], plugins, tmp_path / "again")
     assert np.array_equal(scores(tmp_path / "again", undisturbed), scores(tmp_path, undisturbed))
 

@@ -117,6 +117,7 @@ def test_interrupted_while_it_starts(tmp_path: Path) -> None:
     interrupt(process, times=1)
 
 
+@pytest.mark.slow
 def test_interrupted_twice(tmp_path: Path) -> None:
     more = ["--plugin", str(PLUGIN), "--detector", "test-patient", "--set", "test-patient.seconds=60"]
     process = started_alone(command(tmp_path, *more))
@@ -146,6 +147,7 @@ def test_interrupted_twice_on_a_cluster(tmp_path: Path) -> None:
         assert cluster.workers[0].poll() is None
 
 
+@pytest.mark.slow
 def test_two_runs_at_once_share_the_work(tmp_path: Path) -> None:
     notes = tmp_path / "notes"
     notes.mkdir()
