@@ -19,9 +19,9 @@ from oodbench.detectors.components.types import NonNegativeInt, PositiveInt
 QUERIES = 1000
 """Images that walk down the trees at a time."""
 COMPONENTS_PER_RESIDUAL = 4
-"""The residual stands beside every fourth component: as one of 65, it is cut too rarely to set noise apart."""
-
+"""The residual is repeated for every four components: as one of 65 features, it is cut too rarely to isolate noise."""
 IMAGES_PER_COMPONENT = 8
+"""Fewest training images for each component: components that all but span them leave no residual to cut."""
 
 
 @register("iforest")
@@ -57,7 +57,6 @@ class IForest(PrincipalComponents):
 
     def fit(self, images: Tensor, *, monitor: Monitor | None = None) -> Self:
         """Grow the trees on images (N, C, H, W); see `Detector.fit`."""
-        # components that all but span the training images leave no residual to cut
         features = self._fit_features(images, min(self.n_components, len(images) // IMAGES_PER_COMPONENT)).numpy()
         residual = features.shape[1] - 1
         # a tree picks the column of a cut at random

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from sklearn.metrics import roc_curve
 
 from oodbench.benchmark.reporting import pictures
 from oodbench.benchmark.reporting.format import figure_text
@@ -88,8 +87,7 @@ def draw_roc_panels(path: Path, *, names: Mapping[int, str], runs: Runs) -> None
             for (detector, normal_class), folder in runs.items():
                 stored = read_scores(folder) if normal_class == label else None
                 if stored is not None:
-                    false_positive_rate, true_positive_rate, _ = roc_curve(stored.is_ood, stored.score)
-                    one.plot(false_positive_rate, true_positive_rate, color=colours[detector], linewidth=1.2)
+                    pictures.draw_curve(one, stored.score, stored.is_ood, color=colours[detector], linewidth=1.2)
             one.set_title(f"normal: {figure_text(name)}", fontsize=10)
             one.set(aspect="equal", xticks=HALVES, yticks=HALVES)
         whole = axes[0, 0].figure

@@ -120,13 +120,18 @@ def _rows_over_rows(above: Images, below: Images, columns: int) -> Images:
     return np.stack(rows, 1).reshape(-1, *shape)
 
 
+def draw_curve(axes: Axes, scores: NDArray[np.float32], is_ood: NDArray[np.bool_], **style: Any) -> None:
+    """Draw one ROC curve."""
+    false_positive_rate, true_positive_rate, _ = roc_curve(is_ood, scores)
+    axes.plot(false_positive_rate, true_positive_rate, **style)
+
+
 def draw_roc(path: Path, scores: NDArray[np.float32], is_ood: NDArray[np.bool_], title: str) -> None:
     """Draw the ROC curve of a trial."""
     with figure(path, size=(4.4, 4.2), fitted=False) as axes:
         axes.plot([0, 1], [0, 1], color="0.8", linewidth=1)
-        false_positive_rate, true_positive_rate, _ = roc_curve(is_ood, scores)
         area = f"AUROC {roc_auc_score(is_ood, scores):.3f}"
-        axes.plot(false_positive_rate, true_positive_rate, label=area, color=OOD_COLOUR)
+        draw_curve(axes, scores, is_ood, label=area, color=OOD_COLOUR)
         _set_title(axes, title)
         axes.set(xlabel="normal images flagged", ylabel="OOD images flagged", aspect="equal")
         axes.legend(loc="lower right", frameon=False)

@@ -102,7 +102,7 @@ class Autoencoder(Neural):
     device: str = "cpu"
 
     prior = "mixture"
-    """A `Prior`; a parameter of the methods that learn to have another one."""
+    """A `Prior`; the variational methods make it a parameter."""
 
     # ------------------------------------------------------------------ what a method defines, besides its `_modules`
 

@@ -69,7 +69,7 @@ class Neural(Detector):
         return changed
 
     def _epochs(self, count: int, parameter: str = "epochs") -> int:
-        """Return how often `count` training images are passed over, in the part of training that a parameter is of."""
+        """Return the number of passes over `count` training images that the hyperparameter `parameter` sets."""
         epochs: int = self.settings_[parameter]
         if getattr(self, parameter) is not None:
             return epochs
